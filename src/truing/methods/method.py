@@ -1,0 +1,77 @@
+"""What an editing method is: a function with a config type and declared needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from truing.registry import Entry, Registry
+from truing.types import EditRequest
+
+if TYPE_CHECKING:
+    from truing.interventions.intervention import Intervention
+    from truing.models.handle import Model
+
+
+class MethodConfig(BaseModel):
+    """Hyper-parameters of a method. Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 0
+
+
+class Make(Protocol):
+    def __call__(
+        self,
+        model: Model,
+        requests: Sequence[EditRequest],
+        config: Any,
+        so_far: Intervention | None = None,
+    ) -> Intervention: ...
+
+
+class MakeEach(Protocol):
+    def __call__(
+        self, model: Model, groups: Sequence[Sequence[EditRequest]], config: Any
+    ) -> list[Intervention]: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as the rest of Truing sees it.
+
+    ``make`` returns the TOTAL intervention relative to the base (``so_far`` included).
+    ``each``, where offered, makes many independent interventions together.
+    ``batch``: several requests in one call. ``sequential``: accepts ``so_far``.
+    """
+
+    name: str
+    make: Make
+    config: type[MethodConfig]
+    summary: str
+    paper: str
+    acts_on: Literal["nothing", "weights", "activations", "prompt"]
+    needs_subject: bool = False
+    needs_stats: bool = False
+    batch: bool = True
+    sequential: bool = True
+    each: MakeEach | None = None
+
+
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "none": Entry("truing.methods.none:NONE", "the unedited model: the baseline of every table"),
+        "ft_l": Entry("truing.methods.ft:FT_L", "fine-tune one layer on the target read at the last prompt token"),
+        "ft_m": Entry("truing.methods.ft:FT_M", "fine-tune one layer on the teacher-forced target"),
+        "rome": Entry("truing.methods.rome:ROME", "rank-one update of one MLP at the subject's last token"),
+        "r_rome": Entry("truing.methods.rome:R_ROME", "ROME with the mean key used throughout"),
+        "memit": Entry("truing.methods.memit:MEMIT", "least-squares update of several MLPs for many facts at once"),
+        "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
+        "prompt": Entry("truing.methods.context:PROMPT", "an instruction with the new fact in front of every question"),
+    },
+)

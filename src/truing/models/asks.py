@@ -1,0 +1,112 @@
+"""What can be asked of a model, and what comes back.
+
+``under`` is the intervention that a row carries. This module knows interventions only through
+:class:`Change`, which :mod:`truing.interventions` implements, so that models never import them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from truing.types import Prompt
+
+if TYPE_CHECKING:
+    from truing.models.arch import Arch
+    from truing.models.positions import Layout
+
+
+class Rows(Protocol):
+    """Per-row hooks of one batch. A context manager: hooks live only inside it."""
+
+    def __enter__(self) -> Rows: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def at(self, layout: Layout) -> None:
+        """Tell the hooks where prompt, continuation and padding are before each forward pass."""
+
+
+class Change(Protocol):
+    """What the engine needs to know of an intervention."""
+
+    @property
+    def id(self) -> str:
+        """Content hash: equal ids give equal answers."""
+
+    @property
+    def per_row(self) -> bool:
+        """Whether it can be one row of a mixed batch (dense weight deltas can not)."""
+
+    def rewrite(self, prompt: Prompt) -> Prompt:
+        """The prompt as the model shall see it (prompt prefixes)."""
+
+    def whole(self, arch: Arch) -> AbstractContextManager[None]:
+        """Apply to the whole model; on exit every touched tensor is restored bit for bit."""
+
+    def stack(self, arch: Arch, rows: Sequence[Change | None]) -> Rows:
+        """Hooks that give row i of a batch the change ``rows[i]`` (``None``: the base model)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How an answer is generated. Greedy unless ``top_k`` is set (then seeded sampling).
+
+    ``stop`` strings end the answer where they occur and are cut off; with ``arm`` they are ignored
+    until the answer holds something other than whitespace, so that a leading newline ends nothing.
+    """
+
+    max_new_tokens: int = 50
+    stop: tuple[str, ...] = ()
+    arm: bool = True
+    top_k: int = 0
+    temperature: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAsk:
+    """Read the likelihood of ``continuation`` after ``prompt`` (tokenised jointly)."""
+
+    prompt: Prompt
+    continuation: str
+    under: Change | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateAsk:
+    """Let the model answer ``prompt``."""
+
+    prompt: Prompt
+    decoding: Decoding = Decoding()
+    under: Change | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Per-token results over the continuation: ids, natural-log probabilities, argmax ids."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    predicted: tuple[int, ...]
+
+    @property
+    def logprob(self) -> float:
+        return sum(self.logprobs)
+
+    @property
+    def matches(self) -> tuple[bool, ...]:
+        return tuple(a == b for a, b in zip(self.token_ids, self.predicted, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer: text without special tokens, ids as generated, log-probs of those ids, and why
+    it ended: ``eos``, ``stop`` (a stop string) or ``length``."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    stop: str
