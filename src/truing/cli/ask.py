@@ -1,0 +1,41 @@
+"""``truing ask``: the same question to the base model and to saved interventions, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli.output import AsJson, emit, rows_table
+
+
+def ask(
+    model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
+    prompts: Annotated[list[str], typer.Argument(help="One or more prompts.")],
+    under: Annotated[
+        list[Path] | None,
+        typer.Option("--with", "-w", help="A saved intervention; give it again for more columns."),
+    ] = None,
+    chat: Annotated[bool, typer.Option(help="Send each prompt as a user turn of the chat template.")] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="At most this many new tokens.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Ask base and edited models the same things in one batch (greedy, natural stop)."""
+    from truing.interventions.artifact import load as load_intervention
+    from truing.models.asks import Decoding, GenerateAsk
+    from truing.models.handle import Model
+    from truing.types import Message, Prompt
+
+    loaded = Model.load(model)
+    columns = [("base", None)] + [(folder.name, load_intervention(folder, loaded)) for folder in under or ()]
+    how = Decoding(max_new_tokens=max_new_tokens, stop=() if chat else ("\n",))
+    sent: list[Prompt] = [(Message("user", p),) if chat else p for p in prompts]
+    answers = iter(loaded.generate([GenerateAsk(p, how, iv) for p in sent for _, iv in columns]))
+    rows = [(p, *(next(answers).text.strip() for _ in columns)) for p in prompts]
+    names = [name for name, _ in columns]
+    emit(
+        [{"prompt": row[0], "answers": dict(zip(names, row[1:], strict=True))} for row in rows],
+        rows_table("", ("prompt", *names), rows),
+        as_json,
+    )

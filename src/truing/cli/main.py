@@ -1,0 +1,80 @@
+"""The ``truing`` command: one small module per verb, imported when the verb runs.
+
+``truing --help`` imports no torch. Errors that a user can meet end in two lines on stderr, without
+a traceback; ``TRUING_DEBUG=1`` shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from truing import __version__
+from truing.cli import ask, data, doctor, edit, export, ls, pocket, report, reproduce, run_plan, stats
+from truing.errors import BadInput, TruingError
+
+app = typer.Typer(
+    name="truing",
+    help="Change one thing in a language model, then measure everything that moved.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+app.command("ls")(ls.ls)
+app.command("edit")(edit.edit)
+app.command("ask")(ask.ask)
+app.command("run")(run_plan.run)
+app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("reproduce")(reproduce.reproduce)
+app.command("doctor")(doctor.doctor)
+app.add_typer(stats.app, name="stats")
+app.add_typer(data.app, name="data")
+app.add_typer(pocket.app, name="pocket")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"truing {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Change one thing in a language model, then measure everything that moved."""
+
+
+def run() -> None:
+    """Entry point: run the command and turn errors into two lines and an exit code.
+
+    Exit codes: 0 done; 1 the work failed; 2 the input was wrong; 130 interrupted.
+    """
+    try:
+        app(standalone_mode=True)
+    except TruingError as error:
+        if os.environ.get("TRUING_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2 if isinstance(error, BadInput) else 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("TRUING_DEBUG"):
+            raise
+        sys.stderr.write(
+            f"error: unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+            "This is a fault in Truing. TRUING_DEBUG=1 shows where; please report it.\n"
+        )
+        sys.exit(70)

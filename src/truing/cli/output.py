@@ -1,0 +1,103 @@
+"""What every verb shares: data to stdout, progress and notes to stderr, ``--json`` everywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="Python file that registers methods or benchmarks. Runs its code."),
+]
+
+def stdout() -> Console:
+    """The console for data."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    """The console for progress and notes."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def note(text: str) -> None:
+    """One line for the person who watches; never data."""
+    stderr().print(text, style="dim", markup=False)
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: dataclasses become objects, paths become strings."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def emit(value: Any, table: RenderableType, as_json: bool) -> None:
+    """Print ``value`` as JSON or as its table."""
+    if as_json:
+        sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+    else:
+        stdout().print(table)
+
+
+def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of strings; cell text is never read as markup."""
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Any]:
+    """A progress bar with an ETA on stderr; yields ``advance(n, label=None)``."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(label, total=total)
+
+        def advance(n: int = 1, label: str | None = None) -> None:
+            if label is None:
+                bar.update(task, advance=n)
+            else:
+                bar.update(task, advance=n, description=label)
+
+        yield advance
