@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +27,13 @@ class Rows(Protocol):
     def at(self, layout: Layout) -> None:
         """Tell the hooks where prompt, continuation and padding are before each forward pass."""
 
+    def keep(self, index: Sequence[int]) -> None:
+        """Rows have left the batch: row i of the next forward pass is the old row ``index[i]``."""
+
+    @property
+    def whole_logits(self) -> bool:
+        """Whether hooks act at or after the head, so that it must see every position."""
+
 
 class Change(Protocol):
     """What the engine needs to know of an intervention."""
@@ -40,10 +46,14 @@ class Change(Protocol):
     def per_row(self) -> bool:
         """Whether it can be one row of a mixed batch (dense weight deltas can not)."""
 
+    @property
+    def prompt_only(self) -> bool:
+        """Whether it changes the prompt at most, so that the model answers as the base model."""
+
     def rewrite(self, prompt: Prompt) -> Prompt:
         """The prompt as the model shall see it (prompt prefixes)."""
 
-    def whole(self, arch: Arch) -> AbstractContextManager[None]:
+    def whole(self, arch: Arch) -> Rows:
         """Apply to the whole model; on exit every touched tensor is restored bit for bit."""
 
     def stack(self, arch: Arch, rows: Sequence[Change | None]) -> Rows:

@@ -1,0 +1,305 @@
+"""Packing questions into forward passes, and scoring.
+
+Every row of a batch may carry its own change. Rows whose change cannot be stacked (dense deltas)
+are grouped by change, and the change is applied to the whole model for its group.
+
+Shape letters: B rows, T tokens, N needed positions over all rows, V vocabulary, D width.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+
+from truing.errors import BadInput, NotPossible, TruingError
+from truing.models.answers import base_key, model_facts
+from truing.models.asks import Change, Decoding, GenerateAsk, ScoreAsk, Scored
+from truing.models.passes import PAD, evaluating, forward, read, stacked
+from truing.models.positions import Side, pack
+from truing.models.spans import Span
+
+if TYPE_CHECKING:
+    from truing.models.handle import Model
+
+CPU_TOKENS = 4096
+ACCELERATOR_TOKENS = 32768
+LOGIT_FLOATS = 2**27
+"""At most this many float32 logits (512 MiB) are asked of one forward pass, rows permitting."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Budget:
+    """Rows x tokens of one forward pass; halves on out-of-memory and stays halved."""
+
+    tokens: int
+
+    @classmethod
+    def for_model(cls, hf: Any, tokens: int | None) -> Budget:
+        if tokens is not None and tokens < 1:
+            raise BadInput(f"token_budget is {tokens}", "Give a positive number of tokens.")
+        if tokens is None:
+            on_cpu = next(hf.parameters()).device.type == "cpu"
+            tokens = CPU_TOKENS if on_cpu else ACCELERATOR_TOKENS
+        return cls(tokens)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One question as the model sees it. ``change`` is ``None`` where the base model answers."""
+
+    span: Span
+    change: Change | None
+    decoding: Decoding | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        under = None if self.change is None else self.change.id
+        return (under, self.span.ids, self.span.start, self.decoding)
+
+    @property
+    def new(self) -> int:
+        return self.decoding.max_new_tokens if self.decoding else 0
+
+    @property
+    def length(self) -> int:
+        return len(self.span.ids) + self.new
+
+    @property
+    def logits(self) -> int:
+        return 1 if self.decoding else len(self.span.ids) - self.span.start
+
+
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """How a kind of question is answered: ``run`` one batch; ``dump``/``load`` for the cache."""
+
+    kind: str
+    run: Callable[[Model, Sequence[Job], Sequence[Change | None]], list[T]]
+    dump: Callable[[T], str]
+    load: Callable[[str], T | None]
+
+
+def job_of(model: Model, ask: ScoreAsk | GenerateAsk) -> Job:
+    """Tokens of one ask, prefixes joined. Raises where it cannot be asked of this model."""
+    prompt = model.rewritten(ask.prompt, ask.under)
+    change = None if ask.under is None or ask.under.prompt_only else ask.under
+    if isinstance(ask, ScoreAsk):
+        job = Job(model.speller.join(prompt, ask.continuation), change)
+    else:
+        ids = model.speller.prompt_ids(prompt)
+        job = Job(Span(tuple(ids), len(ids)), change, ask.decoding)
+        if ask.decoding.max_new_tokens < 1:
+            raise BadInput(
+                f"max_new_tokens is {ask.decoding.max_new_tokens}", "Ask for at least one."
+            )
+        if ask.decoding.top_k and ask.decoding.temperature <= 0:
+            raise BadInput(
+                f"temperature is {ask.decoding.temperature}", "Leave top_k at 0 for greedy."
+            )
+    if job.span.start == 0:
+        raise BadInput(
+            "no token of the prompt is left in front of the continuation",
+            "Give a longer prompt.",
+        )
+    limit = max_positions(model.hf)
+    if limit is not None and job.length > limit:
+        raise BadInput(
+            f"the question needs {job.length} tokens ({job.span.start} of them the prompt); "
+            f"'{model.name}' has positions for {limit}",
+            "Shorten the prompt (in-context edits add to it), or ask for fewer new tokens.",
+        )
+    return job
+
+
+def fits(model: Model, ask: ScoreAsk | GenerateAsk) -> str | None:
+    """Why ``ask`` cannot be answered, or ``None``."""
+    try:
+        job_of(model, ask)
+    except TruingError as error:
+        return error.what
+    return None
+
+
+def max_positions(hf: Any) -> int | None:
+    """How many positions the model has; ``None`` where its configuration sets no limit."""
+    config = hf.config.get_text_config()
+    for name in ("max_position_embeddings", "max_seq_len"):
+        limit = getattr(config, name, None)
+        if isinstance(limit, int) and limit > 0:
+            return limit
+    return None
+
+
+def answer(
+    model: Model, jobs: Sequence[Job], work: Work[T], progress: Callable[[int], None] | None
+) -> list[T]:
+    """Answers in the order of ``jobs``. Equal jobs are computed once; base answers are cached."""
+    if not jobs:
+        return []
+    places: dict[tuple[object, ...], list[int]] = {}
+    for at, job in enumerate(jobs):
+        places.setdefault(job.identity, []).append(at)
+    found: dict[tuple[object, ...], T] = {}
+    facts = model_facts(model)
+    keys: dict[tuple[object, ...], str] = {}
+    if facts is not None:
+        for identity, where in places.items():
+            job = jobs[where[0]]
+            if job.change is None:
+                keys[identity] = base_key(
+                    facts, work.kind, job.span.ids, job.span.start, job.decoding
+                )
+        known = model.answers.get(list(keys.values()))
+        for identity, key in keys.items():
+            value = work.load(known[key]) if key in known else None
+            if value is not None:
+                found[identity] = value
+    if progress is not None and found:
+        progress(sum(len(places[identity]) for identity in found))
+    todo = [jobs[where[0]] for identity, where in places.items() if identity not in found]
+    with evaluating(model.hf), closing(batches(model, todo, work)) as stream:
+        for batch, values in stream:
+            fresh = {job.identity: value for job, value in zip(batch, values, strict=True)}
+            found |= fresh
+            model.answers.put({keys[i]: work.dump(v) for i, v in fresh.items() if i in keys})
+            if progress is not None:
+                progress(sum(len(places[identity]) for identity in fresh))
+    return [found[job.identity] for job in jobs]
+
+
+def batches(
+    model: Model, jobs: Sequence[Job], work: Work[T]
+) -> Iterator[tuple[list[Job], list[T]]]:
+    """Answered batches. Close it (``closing``) so that no change stays in force after an error."""
+    mixed: dict[type | None, list[Job]] = {}
+    grouped: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.change is None or job.change.per_row:
+            kind = None if job.change is None else type(job.change)
+            mixed.setdefault(kind, []).append(job)
+        else:
+            grouped.setdefault(job.change.id, []).append(job)
+    if len(mixed) > 1 and None in mixed:  # base rows travel with others
+        base = mixed.pop(None)
+        next(iter(mixed.values())).extend(base)
+    for stream in mixed.values():
+        yield from _adaptive(model, stream, work, [job.change for job in stream])
+    for stream in grouped.values():
+        change = stream[0].change
+        assert change is not None
+        with model.applied(change):
+            yield from _adaptive(model, stream, work, [None] * len(stream))
+
+
+def _adaptive(
+    model: Model, jobs: Sequence[Job], work: Work[T], changes: Sequence[Change | None]
+) -> Iterator[tuple[list[Job], list[T]]]:
+    """Batches by token budget, longest first; a batch that does not fit in memory is halved."""
+    waiting = sorted(range(len(jobs)), key=lambda i: jobs[i].length, reverse=True)
+    while waiting:
+        take = _first_batch(model, [jobs[i] for i in waiting])
+        batch = [jobs[i] for i in waiting[:take]]
+        failed: BaseException | None = None
+        try:
+            values = work.run(model, batch, [changes[i] for i in waiting[:take]])
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            failed = error.with_traceback(None)
+        if failed is not None and take == 1:
+            raise NotPossible(
+                f"one question of {batch[0].length} tokens does not fit in memory ({failed})",
+                "Shorten it, or load the model in a smaller dtype or onto a larger device.",
+            )
+        if failed is not None:
+            model.budget.tokens = max(1, take * batch[0].length // 2)
+            del failed
+            gc.collect()
+            torch.cuda.empty_cache()
+            continue
+        waiting = waiting[take:]
+        yield batch, values
+
+
+def _first_batch(model: Model, jobs: Sequence[Job]) -> int:
+    """How many of ``jobs`` (longest first) make the next batch."""
+    vocabulary = int(model.hf.config.get_text_config().vocab_size)
+    limit = max_positions(model.hf)
+    prompt = new = logits = take = 0
+    for job in jobs:
+        prompt, new = max(prompt, len(job.span.ids)), max(new, job.new)
+        width, logits = prompt + new, logits + job.logits
+        if take and (
+            (take + 1) * width > model.budget.tokens
+            or logits * vocabulary > LOGIT_FLOATS
+            or (limit is not None and width > limit)  # padded rows have no more positions either
+        ):
+            break
+        take += 1
+    return take
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in text for words in ("not enough memory", "out of memory", "can't allocate memory")
+    )
+
+
+def score(
+    model: Model, asks: Sequence[ScoreAsk], progress: Callable[[int], None] | None = None
+) -> list[Scored]:
+    """See :meth:`truing.models.handle.Model.score`."""
+    return answer(model, [job_of(model, ask) for ask in asks], SCORING, progress)
+
+
+def score_batch(
+    model: Model,
+    jobs: Sequence[Job],
+    changes: Sequence[Change | None],
+    side: Side = "right",
+) -> list[Scored]:
+    """One forward pass. ``side`` is where the padding goes; answers do not depend on it."""
+    layout = pack([job.span for job in jobs], side=side, pad_id=PAD)
+    width = layout.ids_B_T.shape[1]
+    rows, columns, targets = [], [], []
+    for row, job in enumerate(jobs):
+        shift = width - len(job.span.ids) if side == "left" else 0
+        for at in range(job.span.start, len(job.span.ids)):
+            rows.append(row)
+            columns.append(at + shift - 1)
+            targets.append(job.span.ids[at])
+    with stacked(model, changes) as hooks:
+        logits_N_V, _ = forward(model, layout, hooks, torch.tensor(rows), torch.tensor(columns))
+    logprobs_N, predicted_N = read(logits_N_V, torch.tensor(targets))
+    scored, at = [], 0
+    for job in jobs:
+        end = at + len(job.span.ids) - job.span.start
+        scored.append(
+            Scored(tuple(targets[at:end]), tuple(logprobs_N[at:end]), tuple(predicted_N[at:end]))
+        )
+        at = end
+    return scored
+
+
+def _dump(scored: Scored) -> str:
+    return json.dumps([scored.token_ids, scored.logprobs, scored.predicted])
+
+
+def _load(text: str) -> Scored | None:
+    try:
+        ids, logprobs, predicted = json.loads(text)
+        return Scored(tuple(ids), tuple(logprobs), tuple(predicted))
+    except (ValueError, TypeError):
+        return None
+
+
+SCORING: Work[Scored] = Work("score", score_batch, _dump, _load)
