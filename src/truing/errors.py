@@ -75,3 +75,7 @@ class StoreError(TruingError):
 
 class Locked(StoreError):
     """Another writer owns the run folder."""
+
+
+class TruingWarning(UserWarning):
+    """Something works, but not as a user might expect; the text says what and why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,3 +54,36 @@ def requests_from(file: Path, skip_invalid: bool) -> list[EditRequest]:
             "Mend them, or leave them out with --skip-invalid.",
         )
     return [request for case in loaded.cases for request in case.requests]
+
+
+def layer_numbers(text: str) -> list[int]:
+    """``"3,5-7"`` as ``[3, 5, 6, 7]``."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise BadInput(f"--layers {text!r} is not a list of layers", "For example 3,4,5 or 3-5.")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def documents(file: Path, field: str, limit: int | None) -> list[str]:
+    """Texts of a file: one per line, or ``field`` of each JSONL record."""
+    try:
+        lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()][:limit]
+    except OSError as error:
+        raise BadInput(f"cannot read {file}: {error.strerror}", "Give a UTF-8 text or JSONL file.") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 (byte {error.start})", "Convert it to UTF-8.") from None
+    if file.suffix != ".jsonl":
+        return lines
+    texts: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadInput(f"{file} line {number} is not JSON: {error.msg}", "Mend or remove it.") from None
+        if not isinstance(record, dict) or not isinstance(record.get(field), str):
+            raise BadInput(f"{file} line {number} has no text in '{field}'", "Name the field with --field.")
+        texts.append(record[field])
+    return texts

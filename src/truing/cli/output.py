@@ -12,22 +12,26 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="Python file that registers methods or benchmarks. Runs its code."),
 ]
+
 
 def stdout() -> Console:
     """The console for data."""
@@ -67,8 +71,6 @@ def emit(value: Any, table: RenderableType, as_json: bool) -> None:
 
 def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table of strings; cell text is never read as markup."""
-    from rich.text import Text
-
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -77,9 +79,25 @@ def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     return table
 
 
+class Bar:
+    """A progress bar on stderr, with an ETA. Shows nothing where stderr is no terminal."""
+
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, n: int = 1) -> None:
+        self._bar.update(self._task, advance=n)
+
+    def total(self, n: int) -> None:
+        self._bar.update(self._task, total=n)
+
+    def label(self, text: str) -> None:
+        self._bar.update(self._task, description=escape(text))
+
+
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Any]:
-    """A progress bar with an ETA on stderr; yields ``advance(n, label=None)``."""
+def progress(label: str, total: int | None) -> Iterator[Bar]:
+    """A :class:`Bar` while the block runs."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -92,12 +110,4 @@ def progress(label: str, total: int | None) -> Iterator[Any]:
         disable=not sys.stderr.isatty(),
     )
     with bar:
-        task = bar.add_task(label, total=total)
-
-        def advance(n: int = 1, label: str | None = None) -> None:
-            if label is None:
-                bar.update(task, advance=n)
-            else:
-                bar.update(task, advance=n, description=label)
-
-        yield advance
+        yield Bar(bar, bar.add_task(escape(label), total=total))

@@ -1,284 +1,305 @@
-"""A live model seen through its family's site table, and numeric proof that the table fits.
+"""A live model seen through its family's site table.
 
-Hook points, layer ``l`` = block ``l``, 0-based: ``resid_pre`` (input of the block), ``attn_out``,
-``mlp_hidden`` (input of the down projection), ``mlp_out``, ``resid_post`` (output of the block);
-and, whatever the layer, ``head_in`` (input of the LM head) and ``logits``.
+Layer l is block l, 0-based; ``resid_post`` of layer l is its output. ``attn_out`` and ``mlp_out``
+are what the attention and MLP modules return, before a norm that some families (gemma2, gemma3,
+olmo2) put on them before adding.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from truing.errors import BadInput, NotPossible, UnknownFamily, UnknownName
-from truing.models.families import FAMILIES, Family, Part
-from truing.models.hooks import Hook
+from truing.errors import BadInput, NotPossible, TruingWarning, UnknownName
+from truing.models.families import FAMILIES, Family
+from truing.models.search import guesses, unknown
+from truing.models.sites import SITES, Handles, Hook, Site, Slot, is_linear, slot
 
-Site = Literal["resid_pre", "attn_out", "mlp_hidden", "mlp_out", "resid_post", "head_in", "logits"]
-SITES: tuple[str, ...] = get_args(Site)
-PER_LAYER = SITES[:5]
+__all__ = ["Arch", "Handles", "Hook", "Site", "Slot", "describe", "verify"]
 
-
-class GuessedFamily(UserWarning):
-    """The architecture is not in the table; its sites were found by structure and verified."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One weight matrix in math orientation ``W: (d_out, d_in)``, ``y = W x``.
-
-    ``rows`` limits it to a share of a fused projection's output; ``transposed`` says that the
-    parameter stores ``W^T`` (Conv1D).
-    """
-
-    module: nn.Module
-    param: str
-    d_out: int
-    d_in: int
-    rows: slice | None
-    transposed: bool
-
-    def math(self) -> Tensor:
-        """A float32 copy of the weight, ``(d_out, d_in)``."""
-        weight = self.module.weight
-        assert isinstance(weight, Tensor)
-        full = (weight.T if self.transposed else weight).detach()
-        return (full if self.rows is None else full[self.rows]).float().clone()
-
-    def stored(self, delta: Tensor) -> Tensor:
-        """A math-orientation delta as the parameter stores it (whole parameters only)."""
-        if self.rows is not None:
-            raise NotPossible(f"'{self.param}' is fused", "Give a delta with rows.")
-        return delta.T if self.transposed else delta
+Norm = Literal["attn", "mlp", "after_attn", "after_mlp"]
 
 
 @dataclass(frozen=True, eq=False)
 class Arch:
-    """The sites of a live model. ``known`` is false where they were guessed and verified."""
+    """Sites and weights of a live model by what they are, not where they are.
+
+    ``hf`` is the model, ``blocks`` the path of its blocks; ``verified`` says whether the sites
+    were checked numerically on this model.
+    """
 
     hf: Any
     family: Family
-    known: bool
-    n_layers: int
-    d_model: int
+    blocks: str
+    verified: bool = False
+
+    @classmethod
+    def of(cls, hf: Any, family: Family) -> Arch:
+        """``hf`` through the table ``family``; raises ``UnknownFamily`` where it does not fit."""
+        blocks = _first(hf, family.blocks)
+        stack = None if blocks is None else hf.get_submodule(blocks)
+        if blocks is None or not isinstance(stack, nn.ModuleList) or len(stack) == 0:
+            raise unknown(hf, f"no blocks at {' or '.join(family.blocks)}")
+        arch = cls(hf, family, blocks)
+        for layer in (0, arch.n_layers - 1):
+            paths = [family.attn, family.attn_out, *family.attn_in]
+            if not arch.moe_layer(layer):
+                paths += [*family.mlp_in, family.down]
+            for path in paths:
+                if _get(arch.block(layer), path) is None:
+                    raise unknown(hf, f"block {layer} has no '{path}'")
+        return arch
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.hf.get_submodule(self.blocks))
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.hf.config.get_text_config().hidden_size)
+
+    @property
+    def parallel(self) -> bool:
+        """Whether attention and MLP of a block read the same residual stream."""
+        return self.family.parallel(self.hf.config)
 
     @property
     def is_moe(self) -> bool:
-        return self.family.down is None
+        """Whether any MLP is a mixture of experts."""
+        return any(self.moe_layer(layer) for layer in range(self.n_layers))
 
-    @property
-    def head(self) -> nn.Module:
-        module: nn.Module = self.hf.get_submodule(self.family.head)
-        return module
+    def moe_layer(self, layer: int) -> bool:
+        """Whether the MLP of this layer is a mixture of experts."""
+        experts = self.family.experts
+        return experts is not None and _get(self.block(layer), experts) is not None
 
-    @property
-    def embed(self) -> nn.Module:
-        module: nn.Module = self.hf.get_submodule(self.family.embed)
-        return module
+    def block(self, layer: int) -> nn.Module:
+        blocks = self.hf.get_submodule(self.blocks)
+        if not 0 <= layer < len(blocks):
+            raise BadInput(
+                f"layer {layer} does not exist", f"This model has layers 0 to {len(blocks) - 1}."
+            )
+        block = blocks[layer]
+        assert isinstance(block, nn.Module)
+        return block
+
+    def attn(self, layer: int) -> nn.Module:
+        return self._at(layer, self.family.attn)
+
+    def mlp(self, layer: int) -> nn.Module:
+        """The module that returns the MLP's output (where a block has no MLP module: down's)."""
+        return self._at(layer, self.family.mlp or self.family.down)
+
+    def attn_in(self, layer: int) -> tuple[Slot, Slot, Slot]:
+        """Query, key and value projections; raises ``NotPossible`` where heads interleave them."""
+        paths = self.family.attn_in
+        if self.family.packing == "separate":
+            query, key, value = (self._slot(layer, path) for path in paths)
+            return query, key, value
+        if self.family.packing == "interleaved":
+            raise NotPossible(
+                f"{self.family.name} has no separate query, key and value projections ('{paths[0]}')",
+                "Edit the whole projection as a dense delta, or edit the MLP.",
+            )
+        module = self._at(layer, paths[0])
+        whole = slot(module, "").d_out
+        d_kv = self._kv_width(whole)
+        d_q = whole - 2 * d_kv
+        cuts = (slice(0, d_q), slice(d_q, d_q + d_kv), slice(d_q + d_kv, whole))
+        query, key, value = (self._slot(layer, paths[0], rows) for rows in cuts)
+        return query, key, value
+
+    def attn_proj(self, layer: int) -> Slot:
+        """The attention's output projection."""
+        return self._slot(layer, self.family.attn_out)
+
+    def mlp_in(self, layer: int) -> tuple[Slot, ...]:
+        """(gate, up), or (up,) where the MLP has no gate. Halves of a fused one are named by rows."""
+        self._needs_matrix(layer)
+        if not self.family.mlp_in:
+            raise NotPossible(
+                f"which half of the fused MLP projection of '{self.family.name}' is the gate is not known",
+                "Add the family to truing.models.families.FAMILIES.",
+            )
+        if not self.family.fused_mlp:
+            return tuple(self._slot(layer, path) for path in self.family.mlp_in)
+        path = self.family.mlp_in[0]
+        half = self.down(layer).d_in
+        return (
+            self._slot(layer, path, slice(0, half)),
+            self._slot(layer, path, slice(half, 2 * half)),
+        )
+
+    def down(self, layer: int) -> Slot:
+        """The MLP's output projection (``down_proj``, ``c_proj``, ``fc2``, ...).
+
+        Raises ``NotPossible`` for a mixture of experts.
+        """
+        self._needs_matrix(layer)
+        return self._slot(layer, self.family.down)
+
+    def norm(self, layer: int, which: Norm) -> nn.Module | None:
+        """The norm before attention or MLP, or after it and before adding; ``None``: there is none."""
+        paths: tuple[str, ...] = getattr(self.family, f"norm_{which}")
+        path = _first(self.block(layer), paths)
+        return None if path is None else self._at(layer, path)
 
     @property
     def final_norm(self) -> nn.Module | None:
-        path = self.family.final_norm
-        if path is None:
-            return None
-        try:
-            module: nn.Module | None = self.hf.get_submodule(path)
-        except AttributeError:
-            return None
-        return module
+        """The norm before the head (opt-350m has none)."""
+        path = _first(self.hf, self.family.final_norm)
+        return None if path is None else _get(self.hf, path)
 
-    def block(self, layer: int) -> nn.Module:
-        """Block ``layer``. Raises ``BadInput`` outside 0..n_layers-1."""
-        if not 0 <= layer < self.n_layers:
-            raise BadInput(
-                f"layer {layer} does not exist; the model has layers 0 to {self.n_layers - 1}",
-                "Layers are counted from 0.",
-            )
-        blocks: nn.Module = self.hf.get_submodule(self.family.blocks)
-        return blocks.get_submodule(str(layer))
+    @property
+    def head(self) -> nn.Module:
+        """The module whose output are the logits (before a cap or scale that some families add)."""
+        head = self.hf.get_output_embeddings()
+        if head is None:
+            raise unknown(self.hf, "the model has no head")
+        assert isinstance(head, nn.Module)
+        return head
 
-    def attn(self, layer: int) -> nn.Module:
-        return self.block(layer).get_submodule(self.family.attn)
+    @property
+    def embed(self) -> nn.Module:
+        embed = self.hf.get_input_embeddings()
+        assert isinstance(embed, nn.Module)
+        return embed
 
-    def mlp(self, layer: int) -> nn.Module:
-        return self.block(layer).get_submodule(self.family.mlp)
+    @property
+    def tied(self) -> bool:
+        """Whether head and embedding are one parameter."""
+        return getattr(self.head, "weight", None) is getattr(self.embed, "weight", self)
 
-    def mlp_in(self, layer: int) -> tuple[Slot, ...]:
-        """The projections into the MLP (gate and up, or the one there is)."""
-        self._refuse_experts()
-        return tuple(self._slot(layer, part) for part in self.family.up)
+    def site(self, name: str, layer: int = 0) -> Hook:
+        """The hook point ``name`` (:data:`truing.models.sites.SITES`) of a layer.
 
-    def down(self, layer: int) -> Slot:
-        """The MLP's second matrix: keys come in, values go out. Refuses mixtures of experts."""
-        self._refuse_experts()
-        assert self.family.down is not None
-        return self._slot(layer, Part(self.family.down))
-
-    def site(self, name: Site, layer: int = 0) -> Hook:
-        """The hook point ``name`` of ``layer``."""
+        ``head_in`` and ``logits`` belong to no layer. Raises ``UnknownName``, ``BadInput`` for a
+        layer that does not exist, and ``NotPossible`` for ``mlp_hidden`` of a mixture of experts.
+        """
+        if name not in SITES:
+            raise UnknownName("site", name, SITES)
         if name == "head_in":
             return Hook(self.head, "input")
         if name == "logits":
-            return Hook(self.head, "output")
-        if name == "resid_pre":
-            return Hook(self.block(layer), "input")
-        if name == "resid_post":
-            return Hook(self.block(layer), "output")
+            return Hook(self.hf, "output")
+        block = self.block(layer)
+        if name in ("resid_pre", "resid_post"):
+            return Hook(block, "input" if name == "resid_pre" else "output")
         if name == "attn_out":
             return Hook(self.attn(layer), "output")
+        outer = block if self.family.flat_mlp else None
         if name == "mlp_out":
-            return Hook(self.mlp(layer), "output")
-        if name == "mlp_hidden":
-            return Hook(self.down(layer).module, "input")
-        raise UnknownName("site", name, SITES)
+            return Hook(self.mlp(layer), "output", outer, self.family.adds_in_place)
+        return Hook(self.down(layer).module, "input", outer)
 
     def parameter(self, name: str) -> nn.Parameter:
-        """The parameter called ``name``. Raises ``UnknownName`` with the near misses."""
-        known = dict(self.hf.named_parameters(remove_duplicate=False))
-        if name not in known:
-            raise UnknownName("parameter", name, known)
-        parameter: nn.Parameter = known[name]
-        return parameter
+        """The parameter with this full name."""
+        try:
+            found = self.hf.get_parameter(name)
+        except AttributeError:
+            names = [known for known, _ in self.hf.named_parameters()]
+            raise UnknownName("parameter", name, names) from None
+        assert isinstance(found, nn.Parameter)
+        return found
 
-    def _slot(self, layer: int, part: Part) -> Slot:
-        module = self.block(layer).get_submodule(part.path)
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        transposed = type(module).__name__ == "Conv1D"
-        if weight.ndim != 2 or not (transposed or isinstance(module, nn.Linear)):
-            raise NotPossible(
-                f"{part.path} of layer {layer} is a {type(module).__name__} with weight "
-                f"{tuple(weight.shape)}; weight methods need a plain linear layer",
-                "Load the model without quantisation, or use an activation or prompt method.",
-            )
-        d_out, d_in = reversed(weight.shape) if transposed else weight.shape
-        rows = None
-        if part.pieces > 1:
-            d_out = d_out // part.pieces
-            rows = slice(part.piece * d_out, (part.piece + 1) * d_out)
-        name = f"{self.family.blocks}.{layer}.{part.path}.weight"
-        return Slot(module, name, d_out, d_in, rows, transposed)
+    def slot(self, param: str) -> Slot:
+        """The slot of a weight matrix by its full parameter name."""
+        path, _, leaf = param.rpartition(".")
+        self.parameter(param)
+        module = self.hf.get_submodule(path)
+        if leaf != "weight" or not is_linear(module):
+            raise BadInput(f"'{param}' is not the matrix of a linear layer", "Name its .weight.")
+        return slot(module, path)
 
-    def _refuse_experts(self) -> None:
-        if self.is_moe:
+    def weight(self, where: Slot | str) -> Tensor:
+        """Float32 (or wider) weight ``(d_out, d_in)``; read it, don't write into it."""
+        return (self.slot(where) if isinstance(where, str) else where).weight()
+
+    def to_stored(self, where: Slot | str, delta: Tensor) -> Tensor:
+        """A delta ``(d_out, d_in)`` in the shape in which the whole parameter is stored."""
+        return (self.slot(where) if isinstance(where, str) else where).to_stored(delta)
+
+    def _at(self, layer: int, path: str) -> nn.Module:
+        found = _get(self.block(layer), path)
+        if found is None:
+            raise unknown(self.hf, f"block {layer} has no '{path}'")
+        return found
+
+    def _slot(self, layer: int, path: str, rows: slice | None = None) -> Slot:
+        return slot(self._at(layer, path), f"{self.blocks}.{layer}.{path}", rows)
+
+    def _kv_width(self, whole: int) -> int:
+        config = self.hf.config.get_text_config()
+        heads = int(config.num_attention_heads)
+        kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+        return whole * kv_heads // (heads + 2 * kv_heads)
+
+    def _needs_matrix(self, layer: int) -> None:
+        if self.moe_layer(layer):
             raise NotPossible(
-                f"'{self.hf.config.model_type}' is a mixture of experts: its MLP weights are "
-                "three-dimensional and no single matrix is the MLP",
-                "Use a method that acts on activations or prompts, such as ice or prompt.",
+                f"the MLP of layer {layer} is a mixture of experts: it has no single matrix to read "
+                "or edit",
+                "Use activation ops (resid_pre, resid_post, attn_out, mlp_out), or edit attention.",
             )
 
 
 def describe(hf: Any) -> Arch:
-    """The sites of ``hf``: from the table, else by structure; both verified numerically.
+    """The sites of ``hf``: from the table, else found by structure; checked on the live model.
 
-    Warns with ``GuessedFamily`` where the architecture is not in the table, and raises
-    ``UnknownFamily`` where no verified guess is found.
+    A model that is not in the table is used with a warning when its sites pass every check.
+    Raises ``UnknownFamily`` otherwise.
     """
-    model_type = str(getattr(hf.config, "model_type", "?"))
-    family = FAMILIES.get(model_type)
-    known = family is not None
-    if family is None:
-        from truing.models.guess import guess
+    known = FAMILIES.get(str(hf.config.model_type))
+    return _found(hf) if known is None else _checked(Arch.of(hf, known))
 
-        family = guess(hf)
-    if family is None:
-        raise UnknownFamily(
-            f"no site table for model_type '{model_type}' and its structure was not recognised",
-            "Add an entry to truing.models.families.FAMILIES: " + ", ".join(Family.__slots__) + ".",
-        )
-    arch = _arch(hf, family, known)
+
+def _checked(arch: Arch) -> Arch:
     wrong = verify(arch)
     if wrong:
-        raise UnknownFamily(
-            f"the sites of '{model_type}' do not behave as they should: {'; '.join(wrong)}",
-            "Add or mend its entry in truing.models.families.FAMILIES.",
-        )
-    if not known:
         warnings.warn(
-            f"model_type '{model_type}' is not in the family table; its sites were found by "
-            f"structure and verified ({family.blocks}, {family.down or 'experts'})",
-            GuessedFamily,
+            f"{arch.family.name}: {'; '.join(wrong)}. Edits and steering may act in the wrong place",
+            TruingWarning,
             stacklevel=3,
         )
-    return arch
+    return replace(arch, verified=not wrong)
 
 
-def _arch(hf: Any, family: Family, known: bool) -> Arch:
+def _found(hf: Any) -> Arch:
+    wrong: tuple[str, ...] = ()
+    for family in guesses(hf):
+        arch = Arch.of(hf, family)
+        wrong = verify(arch)
+        if not wrong:
+            warnings.warn(
+                f"model_type '{family.name}' is not in the family table; its sites were found by "
+                f"structure and checked: {arch.blocks}, {family.attn_out}, "
+                f"{family.down or family.experts}",
+                TruingWarning,
+                stacklevel=3,
+            )
+            return replace(arch, verified=True)
+    raise unknown(hf, f"sites found by structure do not check out: {wrong[0]}")
+
+
+def verify(arch: Arch) -> tuple[str, ...]:
+    """What is wrong with the sites of ``arch``; empty when all is well. One short forward pass."""
+    from truing.models.verify import problems
+
+    return problems(arch)
+
+
+def _get(module: nn.Module, path: str) -> nn.Module | None:
     try:
-        n_layers = len(hf.get_submodule(family.blocks))
+        found = module.get_submodule(path)
     except AttributeError:
-        raise UnknownFamily(
-            f"'{hf.config.model_type}' has no module '{family.blocks}'",
-            "This version of transformers may lay it out differently; mend its family entry.",
-        ) from None
-    config = hf.config.get_text_config() if hasattr(hf.config, "get_text_config") else hf.config
-    return Arch(hf, family, known, n_layers, int(config.hidden_size))
+        return None
+    return found if isinstance(found, nn.Module) else None
 
 
-AT, N_TOKENS = 2, 5
-
-
-def verify(arch: Arch) -> list[str]:
-    """What is wrong with the sites; empty when every one moves the logits where it should.
-
-    A perturbation at one token must move the logits there, and must not move those of earlier
-    tokens; a hook that changes nothing must change nothing.
-    """
-    home = next(arch.hf.parameters()).device
-    vocabulary = int(arch.hf.get_input_embeddings().weight.shape[0])
-    ids = (torch.arange(N_TOKENS, device=home) * 7 + 1)[None] % vocabulary
-    if ids.device.type == "meta":
-        return []
-    training = arch.hf.training
-    arch.hf.eval()
-    try:
-        with torch.no_grad():
-            base = _logits(arch.hf, ids)
-            if not torch.isfinite(base).all():
-                return []
-            wrong = []
-            for layer in sorted({0, arch.n_layers - 1}):
-                for name in PER_LAYER:
-                    if name == "mlp_hidden" and arch.is_moe:
-                        continue
-                    wrong += _check(arch, name, layer, ids, base)
-            wrong += _check(arch, "head_in", 0, ids, base)
-            return wrong
-    finally:
-        arch.hf.train(training)
-
-
-def _check(arch: Arch, name: Any, layer: int, ids: Tensor, base: Tensor) -> list[str]:
-    label = name if name == "head_in" else f"{name} of layer {layer}"
-
-    def push(acts: Tensor) -> Tensor:
-        new = acts.clone()
-        row = new[AT] if new.ndim == 2 else new[0, AT]
-        kick = torch.linspace(-1, 1, row.shape[-1], device=row.device).to(row.dtype)
-        row += kick * (row.float().norm() + 1).to(row.dtype)
-        return new
-
-    try:
-        handle = arch.site(name, layer).register(push)
-    except AttributeError as error:
-        return [f"{label}: {error}"]
-    try:
-        moved = _logits(arch.hf, ids)
-    finally:
-        handle.remove()
-    change = (moved - base).abs().amax(-1)[0]
-    scale = base.abs().max().clamp(min=1e-6)
-    if change[:AT].max() > 1e-3 * scale:
-        return [f"{label} moves the logits of earlier tokens"]
-    if change[AT] <= 1e-6 * scale:
-        return [f"{label} does not move the logits"]
-    return []
-
-
-def _logits(hf: Any, ids: Tensor) -> Tensor:
-    out: Tensor = hf(input_ids=ids, use_cache=False).logits
-    return out.float()
+def _first(module: nn.Module, paths: Sequence[str]) -> str | None:
+    return next((path for path in paths if _get(module, path) is not None), None)

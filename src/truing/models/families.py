@@ -1,160 +1,209 @@
-"""Where things are in each architecture: one entry per ``config.model_type``.
+"""Where the sites of a model are: one entry per family, keyed by ``config.model_type``.
 
-Paths of a block's parts are relative to the block. To add a family, add an entry; contract tests
-find it here and verify every site numerically on a tiny random model.
+Paths are relative to a block unless said otherwise. To teach Truing a family, add an entry to
+:data:`FAMILIES` (a plugin may do so when it is imported); :func:`truing.models.arch.describe`
+checks every entry numerically against the live model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Packing = Literal["separate", "stacked", "interleaved"]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A linear projection inside a block. ``piece`` k of ``pieces`` names an equal share of the
-    output rows of a fused projection."""
+def _never(config: Any) -> bool:
+    return False
 
-    path: str
-    piece: int = 0
-    pieces: int = 1
+
+def _always(config: Any) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The site table of one architecture.
+    """The site table of one family.
 
-    ``mlp`` is the module whose output is the MLP's share of the residual stream before any norm
-    that follows it; it may be the down projection itself. ``down`` is ``None`` for mixtures of
-    experts, whose weights are three-dimensional.
+    ``blocks`` and ``final_norm`` are paths from the model; the first that exists counts.
+    ``mlp`` is empty where a block holds the MLP's projections itself.
+    ``attn_in``: query, key, value projections; one path where they are fused: ``stacked`` (query
+    rows, then key rows, then value rows) or ``interleaved`` per head (no slice of rows is a part).
+    ``mlp_in``: (gate, up) or (up,); with ``fused_mlp`` one path whose first half of rows is the
+    gate and whose second half is up.
+    ``norm_*``: norms before attention and MLP and, where a family has them, after their outputs
+    and before these are added to the residual stream (``attn_out`` and ``mlp_out`` are read before
+    those). Alternatives in order.
+    ``experts``: what an MLP has when it is a mixture of experts.
+    ``flat_mlp``: the MLP sees (rows x tokens, width). ``adds_in_place``: a block adds into the
+    tensor that its MLP returned.
     """
 
-    blocks: str
+    name: str
+    blocks: tuple[str, ...]
     attn: str
+    attn_in: tuple[str, ...]
+    attn_out: str
     mlp: str
-    up: tuple[Part, ...]
-    down: str | None
-    final_norm: str | None
-    embed: str
-    head: str = "lm_head"
-    parallel: bool = False
+    mlp_in: tuple[str, ...]
+    down: str
+    final_norm: tuple[str, ...]
+    packing: Packing = "separate"
+    fused_mlp: bool = False
+    norm_attn: tuple[str, ...] = ()
+    norm_mlp: tuple[str, ...] = ()
+    norm_after_attn: tuple[str, ...] = ()
+    norm_after_mlp: tuple[str, ...] = ()
+    experts: str | None = None
+    parallel: Callable[[Any], bool] = _never
+    flat_mlp: bool = False
+    adds_in_place: bool = False
 
 
-def _gated(mlp: str = "mlp") -> tuple[Part, ...]:
-    return (Part(f"{mlp}.gate_proj"), Part(f"{mlp}.up_proj"))
-
-
-LLAMA = Family(
-    blocks="model.layers",
+_LLAMA = Family(
+    name="llama",
+    blocks=("model.layers",),
     attn="self_attn",
+    attn_in=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    attn_out="self_attn.o_proj",
     mlp="mlp",
-    up=_gated(),
+    mlp_in=("mlp.gate_proj", "mlp.up_proj"),
     down="mlp.down_proj",
-    final_norm="model.norm",
-    embed="model.embed_tokens",
+    final_norm=("model.norm",),
+    norm_attn=("input_layernorm",),
+    norm_mlp=("post_attention_layernorm",),
 )
-EXPERTS = Family(
-    blocks="model.layers",
-    attn="self_attn",
+_GEMMA2 = replace(
+    _LLAMA,
+    name="gemma2",
+    norm_mlp=("pre_feedforward_layernorm",),
+    norm_after_attn=("post_attention_layernorm",),
+    norm_after_mlp=("post_feedforward_layernorm",),
+)
+_GPT2 = Family(
+    name="gpt2",
+    blocks=("transformer.h",),
+    attn="attn",
+    attn_in=("attn.c_attn",),
+    attn_out="attn.c_proj",
+    packing="stacked",
     mlp="mlp",
-    up=(),
-    down=None,
-    final_norm="model.norm",
-    embed="model.embed_tokens",
+    mlp_in=("mlp.c_fc",),
+    down="mlp.c_proj",
+    final_norm=("transformer.ln_f",),
+    norm_attn=("ln_1",),
+    norm_mlp=("ln_2",),
 )
-FAMILIES: dict[str, Family] = {
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "qwen2": LLAMA,
-    "qwen3": LLAMA,
-    "gemma": LLAMA,
-    "gemma2": LLAMA,
-    "gemma3_text": LLAMA,
-    "olmo2": LLAMA,
-    "mixtral": EXPERTS,
-    "qwen3_moe": EXPERTS,
-    "gemma3": Family(
-        blocks="model.language_model.layers",
-        attn="self_attn",
-        mlp="mlp",
-        up=_gated(),
-        down="mlp.down_proj",
-        final_norm="model.language_model.norm",
-        embed="model.language_model.embed_tokens",
+_MOE = replace(_LLAMA, experts="mlp.experts")
+
+_ENTRIES = (
+    _LLAMA,
+    replace(_LLAMA, name="mistral"),
+    replace(_LLAMA, name="qwen2"),
+    replace(_LLAMA, name="qwen3"),
+    replace(_LLAMA, name="gemma"),
+    _GEMMA2,
+    replace(_GEMMA2, name="gemma3_text"),
+    replace(  # the text side of the multimodal checkpoints
+        _GEMMA2,
+        name="gemma3",
+        blocks=("model.language_model.layers", "model.layers"),
+        final_norm=("model.language_model.norm", "model.norm"),
     ),
-    "phi3": Family(
-        blocks="model.layers",
-        attn="self_attn",
-        mlp="mlp",
-        up=(Part("mlp.gate_up_proj", 0, 2), Part("mlp.gate_up_proj", 1, 2)),
-        down="mlp.down_proj",
-        final_norm="model.norm",
-        embed="model.embed_tokens",
+    replace(
+        _LLAMA,
+        name="olmo2",
+        norm_attn=(),
+        norm_mlp=(),
+        norm_after_attn=("post_attention_layernorm",),
+        norm_after_mlp=("post_feedforward_layernorm",),
     ),
-    "phi": Family(
-        blocks="model.layers",
-        attn="self_attn",
-        mlp="mlp",
-        up=(Part("mlp.fc1"),),
+    replace(
+        _LLAMA,
+        name="phi",
+        attn_out="self_attn.dense",
+        mlp_in=("mlp.fc1",),
         down="mlp.fc2",
-        final_norm="model.final_layernorm",
-        embed="model.embed_tokens",
-        parallel=True,
+        final_norm=("model.final_layernorm",),
+        norm_mlp=("input_layernorm",),
+        parallel=_always,
     ),
-    "gpt2": Family(
-        blocks="transformer.h",
-        attn="attn",
-        mlp="mlp",
-        up=(Part("mlp.c_fc"),),
-        down="mlp.c_proj",
-        final_norm="transformer.ln_f",
-        embed="transformer.wte",
+    replace(
+        _LLAMA,
+        name="phi3",
+        attn_in=("self_attn.qkv_proj",),
+        packing="stacked",
+        mlp_in=("mlp.gate_up_proj",),
+        fused_mlp=True,
     ),
-    "gptj": Family(
-        blocks="transformer.h",
-        attn="attn",
-        mlp="mlp",
-        up=(Part("mlp.fc_in"),),
+    _GPT2,
+    replace(
+        _GPT2,
+        name="gptj",
+        attn_in=("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+        attn_out="attn.out_proj",
+        packing="separate",
+        mlp_in=("mlp.fc_in",),
         down="mlp.fc_out",
-        final_norm="transformer.ln_f",
-        embed="transformer.wte",
-        parallel=True,
+        norm_mlp=("ln_1",),
+        parallel=_always,
     ),
-    "gpt_neo": Family(
-        blocks="transformer.h",
-        attn="attn",
-        mlp="mlp",
-        up=(Part("mlp.c_fc"),),
-        down="mlp.c_proj",
-        final_norm="transformer.ln_f",
-        embed="transformer.wte",
+    replace(
+        _GPT2,
+        name="gpt_neo",
+        attn_in=tuple(f"attn.attention.{part}_proj" for part in "qkv"),
+        attn_out="attn.attention.out_proj",
+        packing="separate",
     ),
-    "gpt_neox": Family(
-        blocks="gpt_neox.layers",
+    Family(
+        name="gpt_neox",
+        blocks=("gpt_neox.layers",),
         attn="attention",
+        attn_in=("attention.query_key_value",),
+        attn_out="attention.dense",
+        packing="interleaved",
         mlp="mlp",
-        up=(Part("mlp.dense_h_to_4h"),),
+        mlp_in=("mlp.dense_h_to_4h",),
         down="mlp.dense_4h_to_h",
-        final_norm="gpt_neox.final_layer_norm",
-        embed="gpt_neox.embed_in",
-        parallel=True,
+        final_norm=("gpt_neox.final_layer_norm",),
+        norm_attn=("input_layernorm",),
+        norm_mlp=("post_attention_layernorm",),
+        parallel=lambda config: bool(config.use_parallel_residual),
     ),
-    "opt": Family(
-        blocks="model.decoder.layers",
+    Family(  # opt-350m normalises after adding (and has no final norm): same places
+        name="opt",
+        blocks=("model.decoder.layers",),
         attn="self_attn",
-        mlp="fc2",
-        up=(Part("fc1"),),
+        attn_in=tuple(f"self_attn.{part}_proj" for part in "qkv"),
+        attn_out="self_attn.out_proj",
+        mlp="",
+        mlp_in=("fc1",),
         down="fc2",
-        final_norm="model.decoder.final_layer_norm",
-        embed="model.decoder.embed_tokens",
+        final_norm=("model.decoder.final_layer_norm",),
+        norm_attn=("self_attn_layer_norm",),
+        norm_mlp=("final_layer_norm",),
+        flat_mlp=True,
     ),
-    "falcon": Family(
-        blocks="transformer.h",
+    Family(
+        name="falcon",
+        blocks=("transformer.h",),
         attn="self_attention",
+        attn_in=("self_attention.query_key_value",),
+        attn_out="self_attention.dense",
+        packing="interleaved",
         mlp="mlp",
-        up=(Part("mlp.dense_h_to_4h"),),
+        mlp_in=("mlp.dense_h_to_4h",),
         down="mlp.dense_4h_to_h",
-        final_norm="transformer.ln_f",
-        embed="transformer.word_embeddings",
-        parallel=True,
+        final_norm=("transformer.ln_f",),
+        norm_attn=("ln_attn", "input_layernorm"),
+        norm_mlp=("ln_mlp", "post_attention_layernorm", "input_layernorm"),
+        parallel=lambda config: bool(config.new_decoder_architecture or config.parallel_attn),
+        adds_in_place=True,
     ),
-}
+    replace(_MOE, name="mixtral"),
+    replace(_MOE, name="qwen2_moe"),
+    replace(_MOE, name="qwen3_moe"),
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in _ENTRIES}

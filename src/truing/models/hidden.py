@@ -63,7 +63,7 @@ def _acts(
     caught: list[Tensor] = []
 
     def look(acts: Tensor) -> None:
-        caught.append(acts.unflatten(0, (n_rows, -1)) if acts.ndim == 2 else acts)
+        caught.append(acts)
 
     ends_B = torch.tensor([len(job.span.ids) - 1 for job in jobs])
     with stacked(model, changes) as hooks:

@@ -1,0 +1,1 @@
+"""Tables, figures and the report page. Reads run folders; knows nothing of models."""

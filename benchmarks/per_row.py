@@ -1,0 +1,212 @@
+"""How fast many single edits are measured: one at a time, and as rows of shared batches.
+
+64 different rank-1 edits, 10 questions each. Three ways to the same answers, timed in turn on the
+same machine, threads and model, caches off, best of several rounds:
+
+    one by one    apply an edit, ask its questions one after the other, restore
+    edit by edit  apply an edit, ask its questions in one batch, restore
+    per row       all questions under all edits in mixed batches
+
+Run: python benchmarks/per_row.py [--edits N] [--rounds N] [--threads N] [--model NAME] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from truing.interventions.intervention import Intervention, LowRank, WeightDelta
+from truing.models.asks import Decoding, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.models.handle import Model
+
+QUESTIONS = 10
+NEW_TOKENS = 10
+
+
+def synthetic(cache: Path) -> Model:
+    """A random Llama of about 4 million parameters (6 layers, width 224, vocabulary 2048)."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    config = transformers.LlamaConfig(
+        vocab_size=2048, hidden_size=224, intermediate_size=608, num_hidden_layers=6,
+        num_attention_heads=7, num_key_value_heads=7, max_position_embeddings=512,
+        bos_token_id=0, eos_token_id=1,
+    )
+    torch.manual_seed(0)
+    hf = transformers.LlamaForCausalLM(config).eval()
+    words = {"<bos>": 0, "<eos>": 1, "<unk>": 2} | {f"w{i}": i for i in range(3, 2048)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tok = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", unk_token="<unk>"
+    )
+    return Model.of(hf, tok, name="random-llama-4M", cache=cache)
+
+
+def random_edits(model: Model, n: int) -> list[Intervention]:
+    """Random rank-1 changes of one MLP, of about a tenth of its norm."""
+    slot = model.arch.down(model.arch.n_layers // 2)
+    weight = slot.weight()
+    generator = torch.Generator().manual_seed(1)
+    edits = []
+    for _ in range(n):
+        left = torch.randn(weight.shape[0], 1, generator=generator)
+        right = torch.randn(weight.shape[1], 1, generator=generator)
+        size = 0.1 * float(weight.norm() / (left.norm() * right.norm()))
+        edits.append(Intervention((WeightDelta(slot.param, LowRank(left * size, right)),)))
+    return edits
+
+
+def questions(model: Model, edits: Sequence[Intervention]) -> list[tuple[str, str, Intervention]]:
+    """Prompts of 6 to 18 words and continuations of 1 to 4, different for every edit."""
+    generator = torch.Generator().manual_seed(2)
+    vocabulary = [
+        word
+        for word in (model.tok.decode([i]).strip() for i in range(3, len(model.tok)))
+        if word.isalnum()
+    ]
+
+    def text(low: int, high: int) -> str:
+        n = int(torch.randint(low, high + 1, (1,), generator=generator))
+        picks = torch.randint(0, len(vocabulary), (n,), generator=generator)
+        return " ".join(vocabulary[i] for i in picks)
+
+    return [(text(6, 18), text(1, 4), iv) for iv in edits for _ in range(QUESTIONS)]
+
+
+def one_by_one(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -> list[Any]:
+    answers = []
+    for at in range(0, len(asks), QUESTIONS):
+        with model.using(asks[at].under):
+            for ask in asks[at : at + QUESTIONS]:
+                answers += verb([replace(ask, under=None)])
+    return answers
+
+
+def edit_by_edit(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -> list[Any]:
+    answers = []
+    for at in range(0, len(asks), QUESTIONS):
+        with model.using(asks[at].under):
+            answers += verb([replace(ask, under=None) for ask in asks[at : at + QUESTIONS]])
+    return answers
+
+
+def per_row(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -> list[Any]:
+    return verb(asks)
+
+
+def differences(a: Sequence[Scored | Generated], b: Sequence[Scored | Generated]) -> tuple[int, float]:
+    """How many answers differ, and the largest difference of log-probs where they do not."""
+    other, worst = 0, 0.0
+    for x, y in zip(a, b, strict=True):
+        same = x.token_ids == y.token_ids
+        if isinstance(x, Scored) and isinstance(y, Scored):
+            same = same and x.predicted == y.predicted
+        other += not same
+        if same:
+            worst = max(worst, *(abs(p - q) for p, q in zip(x.logprobs, y.logprobs, strict=True)))
+    return other, worst
+
+
+def measure(model: Model, edits: Sequence[Intervention], rounds: int) -> list[dict[str, Any]]:
+    asked = questions(model, edits)
+    decoding = Decoding(max_new_tokens=NEW_TOKENS)
+    kinds: list[tuple[str, Callable[..., list[Any]], list[Any]]] = [
+        ("score", model.score, [ScoreAsk(p, c, iv) for p, c, iv in asked]),
+        ("generate", model.generate, [GenerateAsk(p, decoding, iv) for p, _, iv in asked]),
+    ]
+    found = []
+    with model.uncached():
+        for kind, verb, asks in kinds:
+            seconds: dict[str, list[float]] = {}
+            answers: dict[str, list[Any]] = {}
+            for _ in range(rounds):
+                for way in (one_by_one, edit_by_edit, per_row):
+                    start = time.perf_counter()
+                    answers[way.__name__] = way(model, verb, asks)
+                    seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
+            differing, worst = differences(answers["one_by_one"], answers["per_row"])
+            best = {way: min(times) for way, times in seconds.items()}
+            found.append(
+                {
+                    "kind": kind,
+                    "questions": len(asks),
+                    "edits": len(edits),
+                    "seconds": best,
+                    "times_faster_than_one_by_one": best["one_by_one"] / best["per_row"],
+                    "times_faster_than_edit_by_edit": best["edit_by_edit"] / best["per_row"],
+                    "answers_that_differ": differing,
+                    "largest_logprob_difference": worst,
+                }
+            )
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--edits", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--model", default=None, help="default: a random Llama of 4M parameters")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as cache:
+        model = (
+            Model.load(given.model, cache=Path(cache))
+            if given.model
+            else synthetic(Path(cache))
+        )
+        size = sum(parameter.numel() for parameter in model.hf.parameters())
+        results = measure(model, random_edits(model, given.edits), given.rounds)
+    report = {"machine": machine(), "model": model.name, "parameters": size, "results": results}
+    if given.json:
+        sys.stdout.write(json.dumps(report, indent=1) + "\n")
+        return
+    about = ", ".join(f"{k} {v}" for k, v in report["machine"].items())
+    lines = [about, f"{model.name}: {size / 1e6:.1f}M parameters, {given.edits} rank-1 edits"]
+    for r in results:
+        times = ", ".join(f"{way.replace('_', ' ')} {s:.2f} s" for way, s in r["seconds"].items())
+        lines += [
+            f"{r['kind']}, {r['questions']} questions: {times}",
+            f"  per row is {r['times_faster_than_one_by_one']:.1f}x faster than one by one, "
+            f"{r['times_faster_than_edit_by_edit']:.1f}x than edit by edit; "
+            f"{r['answers_that_differ']} answers differ, log-probs by at most "
+            f"{r['largest_logprob_difference']:.1e}",
+        ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

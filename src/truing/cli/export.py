@@ -1,0 +1,66 @@
+"""``truing export``: an intervention for other tools, or a run's rows for analysis elsewhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli.output import AsJson, emit, note
+
+CHECKED = ("The Glass Spire is in the city of", "Once upon a time", "The answer is")
+TOLERANCE = 1e-3
+
+
+class Target(StrEnum):
+    peft = "peft"
+    merged = "merged"
+    parquet = "parquet"
+    csv = "csv"
+
+
+def export(
+    what: Annotated[Path, typer.Argument(help="A saved intervention, or a run folder.")],
+    to: Annotated[Target, typer.Option("--to", help="peft, merged; for runs parquet or csv.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder or file to write.")],
+    model: Annotated[str | None, typer.Option(help="The base model (default: the one it was made for).")] = None,
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="peft: approximate dense deltas at this rank.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export and check by a round trip that the exported thing answers alike."""
+    if to in (Target.parquet, Target.csv):
+        from truing.runs.table import export_table
+
+        path = export_table(what, out)
+        emit({"wrote": path}, f"wrote {path}", as_json)
+        return
+    from truing.errors import BadInput
+    from truing.interventions import artifact
+    from truing.interventions.interop import merged, peft
+    from truing.models.handle import Model
+
+    iv = artifact.load(what)
+    name = model or iv.origin.base.name
+    if not name:
+        raise BadInput(f"{what} does not say which model it was made for", "Give it with --model.")
+    base = Model.load(name, revision=iv.origin.base.revision)
+    iv = artifact.load(what, base)
+    prompts = [p for p in CHECKED if base.speller.prompt_ids(p)]
+    if to is Target.peft:
+        peft.export(iv, base, out, rank=rank)
+        worst = peft.check(iv, base, out, prompts)
+    else:
+        merged.export(iv, base, out)
+        worst = merged.check(iv, base, out, prompts)
+    note(f"round trip: log-probs differ by at most {worst:.2g} nats over {len(prompts)} prompts")
+    emit(
+        {"wrote": out, "to": to.value, "worst_logprob_difference": worst, "prompts": len(prompts)},
+        f"wrote {out}",
+        as_json,
+    )
+    if rank is None and worst > TOLERANCE:
+        raise typer.Exit(1)

@@ -1,0 +1,158 @@
+"""``truing run``: a plan file, or the same from flags; resumable, with progress and an ETA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from truing.runs.events import OnEvent
+    from truing.runs.plan import Plan
+
+
+def run(
+    plan: Annotated[
+        Path | None, typer.Argument(help="Plan file (TOML), or a run folder to go on with.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Hugging Face id, folder, or truing/pocket.")] = None,
+    method: Annotated[str | None, typer.Option(help="Methods: a,b,c.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Benchmark; see `truing ls benchmarks`.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The benchmark's file.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocols: a,b; swap an axis with synthetic,scorer=exact-match.")
+    ] = None,
+    regime: Annotated[
+        str | None, typer.Option(help="Regimes: single,sequential; sequential,every=10.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many records.")] = None,
+    sample: Annotated[str | None, typer.Option(help="prefix (the first ones) or seeded.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option(help="Leave out records and requests that cannot be used; they are counted.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show cells, time and memory; run nothing.")] = False,
+    plugin: Plugin = None,
+    as_json: AsJson = False,
+) -> None:
+    """Edit, measure and sum up: method x benchmark x protocol x regime."""
+    from truing.cli.plugins import use
+    from truing.runs.execute import execute
+
+    use(plugin)
+    flags: dict[str, Any] = {
+        "model": model,
+        "method": listed(method),
+        "benchmark": listed(benchmark),
+        "data": None if data is None else str(data),
+        "protocol": listed(protocol),
+        "regime": listed(regime),
+        "limit": limit,
+        "sample": sample,
+        "seed": seed,
+        "skip_invalid": skip_invalid or None,
+    }
+    resolved = _plan(plan, {k: v for k, v in flags.items() if v is not None})
+    if dry_run:
+        _show_estimate(resolved, as_json)
+        return
+    with watched() as on_event:
+        result = execute(resolved, out, resume=resume, on_event=on_event)
+    from truing.report.load import read_run
+    from truing.report.tables import comparison, records
+
+    done = read_run(result.folder)
+    if as_json:
+        emit(
+            {
+                "folder": result.folder,
+                "rows": result.rows,
+                "seconds": result.seconds,
+                "failed": dict(result.failed),
+                "measures": records(done.measures, done.cells),
+            },
+            "",
+            True,
+        )
+        return
+    console = stdout()
+    console.print(comparison(done.measures, done.cells, width=console.width))
+    note(f"{result.rows} rows in {result.folder}; `truing report {result.folder}` makes the page")
+
+
+def listed(text: str | None) -> list[str] | None:
+    """``a,b,x=1,c`` as ``["a", "b,x=1", "c"]``: a part with ``=`` belongs to the name before it."""
+    if text is None:
+        return None
+    parts: list[str] = []
+    for part in (p.strip() for p in text.split(",")):
+        if parts and "=" in part:
+            parts[-1] += f",{part}"
+        elif part:
+            parts.append(part)
+    return parts
+
+
+def _plan(file: Path | None, flags: dict[str, Any]) -> Plan:
+    from truing.runs import plan as plans
+
+    if file is None:
+        return plans.parse(flags, source="flags")
+    return plans.load(file, flags)
+
+
+@contextmanager
+def watched() -> Iterator[OnEvent]:
+    """Events as a progress bar with an ETA, and as notes."""
+    from truing.runs import events
+
+    with progress("starting", None) as bar:
+        done = 0
+
+        def on_event(event: events.Event) -> None:
+            nonlocal done
+            if isinstance(event, events.RunStarted):
+                bar.total(event.rows)
+                bar.advance(event.done)
+                done = event.done
+                note(f"{event.folder}: {event.cells} cells, {event.rows} rows, {event.done} already there")
+            elif isinstance(event, events.CellStarted):
+                bar.label(f"[{event.number}/{event.of}] {event.label}")
+                note(f"[{event.number}/{event.of}] {event.label}")
+            elif isinstance(event, events.RowsWritten):
+                bar.advance(event.done - done)
+                done = event.done
+            elif isinstance(event, events.CellFailed):
+                note(f"left out: {event.label}: {event.reason}")
+            elif isinstance(event, events.Note):
+                note(event.text)
+            elif isinstance(event, events.Interrupted):
+                note(f"stopped after {event.done} of {event.of} rows; go on with\n  {event.how}")
+            elif isinstance(event, events.EditsMade) and event.failed:
+                note(f"{event.failed} of {event.cases} edits failed and are recorded as such")
+
+        yield on_event
+
+
+def _show_estimate(plan: Plan, as_json: bool) -> None:
+    from truing.runs.estimate import estimate
+
+    found = estimate(plan)
+    emit(found, rows_table("", ("what", "value"), _pairs(found)), as_json)
+
+
+def _pairs(found: Any) -> Sequence[Sequence[str]]:
+    from truing.cli.output import plain
+
+    return [(key, str(value)) for key, value in plain(found).items() if not isinstance(value, list)]
+
+

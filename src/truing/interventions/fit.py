@@ -1,0 +1,111 @@
+"""Whether weight deltas fit a model: names, shapes, ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from truing.errors import BadInput, NotPossible
+from truing.interventions.parts import Dense, LowRank, WeightDelta
+
+if TYPE_CHECKING:
+    from truing.models.arch import Arch
+
+
+class Fit:
+    """Checks deltas against one model. Reading the model's names once serves many checks."""
+
+    def __init__(self, arch: Arch) -> None:
+        self._arch = arch
+        self._names: dict[int, list[str]] = {}
+        for name, parameter in arch.hf.named_parameters(remove_duplicate=False):
+            self._names.setdefault(id(parameter), []).append(name)
+
+    def targets(
+        self, weights: Sequence[WeightDelta]
+    ) -> list[tuple[nn.Parameter, list[WeightDelta]]]:
+        """Each parameter that is changed, once, with its deltas; raises where they do not fit.
+
+        A parameter that the model uses under several names (tied embeddings) is changed only when
+        the same deltas are given for all of them.
+        """
+        by_name: dict[str, list[WeightDelta]] = {}
+        for part in weights:
+            by_name.setdefault(part.param, []).append(part)
+        plan: dict[int, tuple[nn.Parameter, list[WeightDelta]]] = {}
+        for name, deltas in by_name.items():
+            parameter = parameter_of(self._arch, name)
+            for part in deltas:
+                check_shape(self._arch, parameter, part)
+            tied = self._names[id(parameter)]
+            if len(tied) > 1:
+                _check_tied(name, tied, by_name)
+            plan.setdefault(id(parameter), (parameter, deltas))
+        return list(plan.values())
+
+
+def parameter_of(arch: Arch, name: str) -> nn.Parameter:
+    """The parameter called ``name``; raises BadInput where the model has none."""
+    try:
+        found = arch.hf.get_parameter(name)
+    except AttributeError:
+        raise BadInput(
+            f"the model ({arch.hf.config.model_type}) has no parameter '{name}'",
+            "Was the intervention made for another model?",
+        ) from None
+    assert isinstance(found, nn.Parameter)
+    return found
+
+
+def transposed(arch: Arch, param: str) -> bool:
+    """Whether the parameter is stored (d_in, d_out): the weight of a ``Conv1D``."""
+    module, _, leaf = param.rpartition(".")
+    return leaf == "weight" and type(arch.hf.get_submodule(module)).__name__ == "Conv1D"
+
+
+def check_shape(arch: Arch, parameter: Tensor, part: WeightDelta) -> None:
+    """Raise BadInput where the delta does not fit the parameter (its range of rows)."""
+    flip = transposed(arch, part.param)
+    shape = _shape(arch, parameter, part.param)
+    axis = 1 if flip else 0
+    if part.rows is not None:
+        low, high = part.rows
+        if not 0 <= low < high <= shape[axis]:
+            raise BadInput(
+                f"'{part.param}': rows {low}..{high} are outside 0..{shape[axis]}",
+                "Was the intervention made for another model?",
+            )
+        shape[axis] = high - low
+    delta = part.delta
+    if isinstance(delta, LowRank):
+        got = [delta.left.shape[0], delta.right.shape[0]]
+    else:
+        got = list(delta.delta.shape)
+    stored = isinstance(delta, Dense) and delta.orientation == "stored"
+    want = shape[::-1] if flip and not stored else shape
+    if got != want:
+        raise BadInput(
+            f"'{part.param}': the delta is {tuple(got)}, the weight needs {tuple(want)}",
+            "Was the intervention made for another model?",
+        )
+
+
+def _shape(arch: Arch, parameter: Tensor, name: str) -> list[int]:
+    if not parameter.is_floating_point():  # packed by a quantiser
+        module = arch.hf.get_submodule(name.rpartition(".")[0])
+        if hasattr(module, "in_features") and hasattr(module, "out_features"):
+            return [int(module.out_features), int(module.in_features)]
+    return list(parameter.shape)
+
+
+def _check_tied(name: str, tied: Sequence[str], by_name: dict[str, list[WeightDelta]]) -> None:
+    wanted = [delta.content for delta in by_name[name]]
+    if all([d.content for d in by_name.get(other, [])] == wanted for other in tied):
+        return
+    others = ", ".join(f"'{other}'" for other in tied if other != name)
+    raise NotPossible(
+        f"'{name}' is tied to {others}: this edit would change every one of them",
+        "Give the same delta for all of these names if that is meant, or untie the model first.",
+    )

@@ -1,0 +1,266 @@
+"""The Intervention: a change of a model as data. Making one touches nothing.
+
+``parts`` are always the TOTAL relative to the base model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from truing.errors import NotPossible
+from truing.interventions.parts import (
+    ActivationOp,
+    Dense,
+    LowRank,
+    Part,
+    PromptPrefix,
+    WeightDelta,
+    digest,
+    total,
+)
+from truing.types import EditRequest, Message, Prompt
+
+if TYPE_CHECKING:
+    from truing.models.arch import Arch
+    from truing.models.asks import Change, Rows
+    from truing.models.handle import Model
+
+__all__ = [
+    "ActivationOp",
+    "Base",
+    "Dense",
+    "Intervention",
+    "LowRank",
+    "Origin",
+    "Part",
+    "PromptPrefix",
+    "WeightDelta",
+]
+
+LIBRARIES = ("truing", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model that an intervention was made for. Empty fields mean: not known."""
+
+    name: str = ""
+    revision: str | None = None
+    weights: str = ""
+    tokenizer: str = ""
+    model_type: str = ""
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an intervention came from.
+
+    ``requests`` holds the ids of all requests of the total, in order; ``requests_hash`` a hash of
+    their contents, chained over the steps.
+    """
+
+    method: str = "by-hand"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    requests: tuple[str, ...] = ()
+    requests_hash: str = ""
+    base: Base = Base()
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        method: str,
+        config: Mapping[str, Any],
+        requests: Sequence[EditRequest],
+        *,
+        seeds: Mapping[str, int] | None = None,
+        so_far: Intervention | None = None,
+    ) -> Origin:
+        """The origin of a total that ``method`` made on ``model``, going on from ``so_far``.
+
+        ``config`` is JSON-like. The base of a chain is that of its first step.
+        """
+        before = so_far.origin if so_far is not None else None
+        chained = hashlib.sha256((before.requests_hash if before else "").encode())
+        for request in requests:
+            chained.update(json.dumps(_facts(request), sort_keys=True).encode())
+        steps = [] if before is None or not before.requests else before.method.split("+")
+        return cls(
+            method="+".join(steps if method in steps else [*steps, method]),
+            config=dict(config),
+            requests=(*(before.requests if before else ()), *(r.id for r in requests)),
+            requests_hash=chained.hexdigest(),
+            base=before.base if before and before.base.weights else base_of(model),
+            seeds=dict(seeds or {}),
+            versions=versions(),
+        )
+
+
+def base_of(model: Model) -> Base:
+    """What identifies ``model`` (hashes its weights: seconds for large models, then remembered)."""
+    return Base(
+        name=model.name,
+        revision=model.revision,
+        weights=model.fingerprint,
+        tokenizer=model.tokenizer_fingerprint,
+        model_type=str(model.hf.config.model_type),
+        dtype=str(model.hf.dtype).removeprefix("torch."),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the libraries that decide numbers."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "source"
+    return found
+
+
+def _facts(request: EditRequest) -> list[Any]:
+    return [
+        request.id,
+        request.prompt,
+        request.target_new,
+        request.target_old,
+        request.subject,
+        list(request.tags),
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """A change of a model: weight deltas, activation ops and prompt prefixes.
+
+    Implements :class:`truing.models.asks.Change`. ``memo`` holds tensors that a method needs to go
+    on from here (moments, projections); they change no answer and are not part of ``id``.
+    Two interventions are equal when their ids are.
+    """
+
+    parts: tuple[Part, ...] = ()
+    memo: Mapping[str, Tensor] = field(default_factory=dict)
+    origin: Origin = Origin()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Intervention) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __add__(self, other: Intervention) -> Intervention:
+        """Both changes at once: deltas add up, ops and prefixes follow in order."""
+        if not isinstance(other, Intervention):
+            return NotImplemented
+        known = self.origin if self.parts else other.origin
+        origin = replace(
+            known,
+            method=" + ".join(i.origin.method for i in (self, other) if i.parts) or known.method,
+            config={"left": dict(self.origin.config), "right": dict(other.origin.config)}
+            if self.parts and other.parts
+            else known.config,
+            requests=self.origin.requests + other.origin.requests,
+            requests_hash=hashlib.sha256(
+                (self.origin.requests_hash + other.origin.requests_hash).encode()
+            ).hexdigest(),
+        )
+        return self.then(other.parts, memo={**self.memo, **other.memo}, origin=origin)
+
+    def then(
+        self,
+        parts: Sequence[Part],
+        *,
+        memo: Mapping[str, Tensor] | None = None,
+        origin: Origin | None = None,
+    ) -> Intervention:
+        """The total of this and further ``parts``; ``memo``/``origin`` replace the old ones."""
+        return Intervention(
+            total((*self.parts, *parts)),
+            self.memo if memo is None else memo,
+            self.origin if origin is None else origin,
+        )
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash of the parts: equal ids give equal answers."""
+        return digest(self.parts)
+
+    @property
+    def weights(self) -> tuple[WeightDelta, ...]:
+        return tuple(part for part in self.parts if isinstance(part, WeightDelta))
+
+    @property
+    def ops(self) -> tuple[ActivationOp, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ActivationOp))
+
+    @property
+    def prefixes(self) -> tuple[PromptPrefix, ...]:
+        return tuple(part for part in self.parts if isinstance(part, PromptPrefix))
+
+    @property
+    def per_row(self) -> bool:
+        """Whether it can be one row of a mixed batch: no dense weight delta."""
+        return not any(isinstance(part.delta, Dense) for part in self.weights)
+
+    @property
+    def prompt_only(self) -> bool:
+        """Whether the model itself stays the base model."""
+        return not self.weights and not self.ops
+
+    def rewrite(self, prompt: Prompt) -> Prompt:
+        """``prompt`` with this intervention's prefixes in front of its (last) user text."""
+        prefix = "".join(part.text for part in self.prefixes)
+        if not prefix:
+            return prompt
+        if isinstance(prompt, str):
+            return prefix + prompt
+        users = [i for i, message in enumerate(prompt) if message.role == "user"]
+        if not users:
+            raise NotPossible(
+                "a prompt prefix needs a user message; this chat has none",
+                "Add one, or ask with a plain string prompt.",
+            )
+        last = users[-1]
+        message = Message("user", prefix + prompt[last].content)
+        return (*prompt[:last], message, *prompt[last + 1 :])
+
+    def whole(self, arch: Arch) -> Rows:
+        """A context manager inside which the whole model carries this change."""
+        from truing.interventions.apply import Applied
+
+        return Applied(arch, self.parts)
+
+    def stack(self, arch: Arch, rows: Sequence[Change | None]) -> Rows:
+        """Hooks that give row i of a batch the change ``rows[i]`` (``None``: the base model)."""
+        from truing.interventions.bank import Bank
+
+        parts: list[tuple[Part, ...]] = []
+        for row in rows:
+            if row is None:
+                parts.append(())
+            elif isinstance(row, Intervention):
+                parts.append(row.parts)
+            else:
+                raise NotPossible(
+                    f"a {type(row).__name__} and an Intervention cannot share a batch",
+                    "Ask for them in separate calls.",
+                )
+        return Bank(arch, parts)
+
+    def save(self, folder: str) -> None:
+        """Write ``intervention.json`` and ``tensors.safetensors`` into ``folder``."""
+        from truing.interventions.artifact import save
+
+        save(self, folder)

@@ -1,0 +1,117 @@
+"""The operations that an :class:`~truing.interventions.parts.ActivationOp` can name.
+
+Every op is one pure function over the rows that carry it, so that rows with other vectors and
+strengths share one call: ``acts_R_T_D`` float32, ``vectors_R_M_D`` float32, ``scale_R``,
+``low_R``, ``high_R`` float32; returns new activations of the same shape. Positions are masked by
+the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from truing.errors import BadInput
+from truing.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from truing.interventions.parts import ActivationOp
+
+Run = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One activation op. ``prepare`` turns an op's vector into the ``(m, d)`` that ``run`` reads."""
+
+    name: str
+    prepare: Callable[[Tensor], Tensor]
+    run: Run
+    several: bool
+    bounded: bool
+
+    def check(self, part: ActivationOp) -> None:
+        """Raise BadInput where ``part`` does not fit."""
+        vector = part.vector
+        where = f"op '{self.name}' at {part.site}[{part.layer}]"
+        if vector.ndim not in ((1, 2) if self.several else (1,)) or 0 in vector.shape:
+            shapes = "(d,) or (m, d)" if self.several else "(d,)"
+            raise BadInput(
+                f"{where}: the vector has shape {tuple(vector.shape)}", f"It needs {shapes}."
+            )
+        if not vector.is_floating_point() or not bool(torch.isfinite(vector).all()):
+            raise BadInput(f"{where}: the vector is not finite", "Check how it was made.")
+        if not torch.isfinite(torch.tensor(part.scale)):
+            raise BadInput(f"{where}: the scale is {part.scale}", "Give a finite number.")
+        bounds = (part.low, part.high)
+        if self.bounded and bounds == (None, None):
+            raise BadInput(f"{where}: neither 'low' nor 'high' is given", "Give at least one.")
+        if not self.bounded and bounds != (None, None):
+            raise BadInput(f"{where}: takes no bounds", "Leave 'low' and 'high' out.")
+        if part.low is not None and part.high is not None and part.low > part.high:
+            raise BadInput(f"{where}: low {part.low} is above high {part.high}", "Swap them.")
+        if self.prepare is not _as_is:
+            self.prepare(vector)
+
+
+def _as_is(vector: Tensor) -> Tensor:
+    return vector.to(torch.float32).reshape(1, -1)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    wide = vector.to(torch.float64).reshape(1, -1)
+    norm = wide.norm()
+    if norm == 0:
+        raise BadInput("a direction of length zero", "Check how the vector was made.")
+    return (wide / norm).to(torch.float32)
+
+
+def _basis(vectors: Tensor) -> Tensor:
+    """Orthonormal rows spanning the rows of ``vectors`` (m, d)."""
+    if vectors.ndim == 1:
+        return _unit(vectors)
+    wide = vectors.to(torch.float64)
+    q, r = torch.linalg.qr(wide.T)
+    if wide.shape[0] > wide.shape[1] or bool((r.diagonal().abs() < 1e-10 * r.norm()).any()):
+        raise BadInput(
+            f"{wide.shape[0]} directions span fewer dimensions", "Drop the dependent directions."
+        )
+    return q.T.to(torch.float32)
+
+
+def _add(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """``h + scale v`` (contrastive activation addition: Rimsky et al. 2024)."""
+    return acts + scale[:, None, None] * vectors
+
+
+def _ablate(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """``h - scale Q^T Q h``; scale 1 removes the subspace (directional ablation: Arditi et al. 2024)."""
+    along = acts @ vectors.transpose(1, 2)
+    return acts - scale[:, None, None] * (along @ vectors)
+
+
+def _clamp(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Move the coordinate along the unit vector into [low, high]; ``scale`` is the part moved."""
+    along = acts @ vectors.transpose(1, 2)
+    inside = along.maximum(low[:, None, None]).minimum(high[:, None, None])
+    return acts + scale[:, None, None] * (inside - along) @ vectors
+
+
+ADD = Op("add", _as_is, _add, several=False, bounded=False)
+ABLATE = Op("ablate", _basis, _ablate, several=True, bounded=False)
+CLAMP = Op("clamp", _unit, _clamp, several=False, bounded=True)
+
+OPS: Registry[Op] = Registry(
+    "activation op",
+    {
+        "add": Entry("truing.interventions.ops:ADD", "add a vector times a strength"),
+        "ablate": Entry("truing.interventions.ops:ABLATE", "project directions out"),
+        "clamp": Entry(
+            "truing.interventions.ops:CLAMP", "keep the coordinate along a direction in a range"
+        ),
+    },
+)

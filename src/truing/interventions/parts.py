@@ -1,0 +1,232 @@
+"""What an intervention is made of. Frozen data; nothing here touches a model.
+
+Shapes: a weight in math orientation is ``W: (d_out, d_in)`` with ``y = W x``, whatever the module
+stores (``Conv1D`` stores the transpose).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from truing.errors import BadInput
+from truing.interventions.ops import OPS
+from truing.models.positions import Positions
+
+Orientation = Literal["stored", "math"]
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """``dW = left @ right.T`` in math orientation; ``left: (d_out, r)``, ``right: (d_in, r)``."""
+
+    left: Tensor
+    right: Tensor
+
+    def __post_init__(self) -> None:
+        if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[1]:
+            raise BadInput(
+                f"a low-rank delta needs factors (d_out, r) and (d_in, r), got "
+                f"{tuple(self.left.shape)} and {tuple(self.right.shape)}",
+                "Pass the factors of left @ right.T.",
+            )
+
+    @property
+    def rank(self) -> int:
+        return self.left.shape[1]
+
+    def math(self) -> Tensor:
+        """The delta as one ``(d_out, d_in)`` matrix, float32 or better."""
+        wide = torch.promote_types(self.left.dtype, torch.float32)
+        return self.left.to(wide) @ self.right.to(wide).T
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A full delta. ``stored``: in the parameter's own shape (any rank); ``math``: (d_out, d_in)."""
+
+    delta: Tensor
+    orientation: Orientation = "stored"
+
+    def __post_init__(self) -> None:
+        if self.orientation == "math" and self.delta.ndim != 2:
+            raise BadInput(
+                f"a delta in math orientation is a matrix, got shape {tuple(self.delta.shape)}",
+                "Pass orientation='stored' for biases, norms and other shapes.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class WeightDelta:
+    """A change of one parameter (full name, e.g. ``model.layers.3.mlp.down_proj.weight``).
+
+    ``rows`` (start, stop) limits it to a range of output features of a fused projection.
+    """
+
+    param: str
+    delta: LowRank | Dense
+    rows: tuple[int, int] | None = None
+
+    @cached_property
+    def content(self) -> str:
+        """Content hash of the delta without the parameter's name."""
+        if isinstance(self.delta, LowRank):
+            return _digest(["low-rank", self.rows], self.delta.left, self.delta.right)
+        return _digest(["dense", self.rows, self.delta.orientation], self.delta.delta)
+
+    @cached_property
+    def digest(self) -> str:
+        return _digest(["weight", self.param, self.content])
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationOp:
+    """A change of activations at one hook point (layer l = block l, 0-based).
+
+    ``op`` names an entry of :data:`truing.interventions.ops.OPS`. ``vector`` is ``(d,)`` or, for
+    ops over a subspace, ``(m, d)``. ``scale`` is the strength; ``low``/``high`` bound ``clamp`` in
+    units of the activation along the unit vector (``None``: unbounded on that side).
+    """
+
+    site: str
+    layer: int
+    op: str
+    vector: Tensor
+    positions: Positions
+    scale: float = 1.0
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        OPS.get(self.op).check(self)
+
+    @cached_property
+    def digest(self) -> str:
+        facts = [
+            "op",
+            self.site,
+            self.layer,
+            self.op,
+            self.scale,
+            self.low,
+            self.high,
+            repr(self.positions),
+        ]
+        return _digest(facts, self.vector)
+
+
+@dataclass(frozen=True)
+class PromptPrefix:
+    """Text put in front of a string prompt or of the last user message, exactly as written.
+
+    The text carries its own separator (a space or newline at its end). Several prefixes join in
+    the order of the parts.
+    """
+
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        return _digest(["prefix", self.text])
+
+
+Part = WeightDelta | ActivationOp | PromptPrefix
+
+
+def _digest(facts: list[object], *tensors: Tensor) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def digest(parts: Iterable[Part]) -> str:
+    """Content hash of parts in order: 64 hex digits."""
+    return hashlib.sha256(" ".join(part.digest for part in parts).encode()).hexdigest()
+
+
+def total(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Merge the weight deltas of each (parameter, rows); keep everything else in order.
+
+    Low-rank factors are concatenated, dense deltas added; a sum whose rank exceeds half the
+    smaller side is stored dense. A part that stands alone is kept as it is.
+    """
+    order: list[object] = []
+    groups: dict[object, list[WeightDelta]] = {}
+    for part in parts:
+        if isinstance(part, WeightDelta):
+            key = (part.param, part.rows)
+            if key not in groups:
+                order.append(key)
+            groups.setdefault(key, []).append(part)
+        else:
+            order.append(part)
+    merged: list[Part] = []
+    for item in order:
+        if isinstance(item, tuple):
+            merged += _sum(groups[item])
+        else:
+            assert isinstance(item, ActivationOp | PromptPrefix)
+            merged.append(item)
+    return tuple(merged)
+
+
+def _sum(parts: list[WeightDelta]) -> list[WeightDelta]:
+    if len(parts) == 1:
+        return parts
+    param, rows = parts[0].param, parts[0].rows
+    low = [part.delta for part in parts if isinstance(part.delta, LowRank)]
+    dense: dict[Orientation, Tensor] = {}
+    for part in parts:
+        if isinstance(part.delta, Dense):
+            before = dense.get(part.delta.orientation)
+            delta = part.delta.delta
+            dense[part.delta.orientation] = delta if before is None else _add(before, delta, param)
+    if low:
+        joined = _concatenate(low, param)
+        too_wide = joined.rank > min(joined.left.shape[0], joined.right.shape[0]) / 2
+        if too_wide or "math" in dense:
+            before = dense.get("math")
+            full = joined.math()
+            dense["math"] = full if before is None else _add(before, full, param)
+            low = []
+        else:
+            low = [joined]
+    deltas: list[LowRank | Dense] = [*low, *(Dense(d, o) for o, d in dense.items())]
+    return [WeightDelta(param, delta, rows) for delta in deltas]
+
+
+def _concatenate(deltas: list[LowRank], param: str) -> LowRank:
+    shapes = {(d.left.shape[0], d.right.shape[0]) for d in deltas}
+    if len(shapes) > 1:
+        raise BadInput(
+            f"deltas of '{param}' have different shapes: {sorted(shapes)}",
+            "Only changes of the same model add up.",
+        )
+    wide = torch.float32
+    for delta in deltas:
+        wide = torch.promote_types(wide, torch.promote_types(delta.left.dtype, delta.right.dtype))
+    home = deltas[0].left.device
+    return LowRank(
+        torch.cat([d.left.to(home, wide) for d in deltas], dim=1),
+        torch.cat([d.right.to(home, wide) for d in deltas], dim=1),
+    )
+
+
+def _add(a: Tensor, b: Tensor, param: str) -> Tensor:
+    if a.shape != b.shape:
+        raise BadInput(
+            f"deltas of '{param}' have different shapes: {tuple(a.shape)} and {tuple(b.shape)}",
+            "Only changes of the same model add up.",
+        )
+    wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return a.to(wide) + b.to(a.device, wide)

@@ -1,0 +1,146 @@
+"""In-context edits: the new facts stand in front of every question, no weight changes.
+
+ICE: Zheng et al. 2023, "Can We Edit Factual Knowledge by In-Context Learning?" without
+demonstrations, as used by Huang et al. 2025, "HalluEditBench". PROMPT: the same after an
+instruction, as IKE without retrieved demonstrations. Unlike their references, which can only read
+likelihoods, both work in free generation and hold several edits at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pydantic import field_validator
+
+from truing.errors import BadRequest
+from truing.interventions.intervention import Intervention, Origin, PromptPrefix
+from truing.methods.method import Method, MethodConfig
+from truing.methods.requests import check
+from truing.models.engine import max_positions
+from truing.models.handle import Model
+from truing.types import EditRequest, Prompt
+
+_FIELD = re.compile(r"\{(prompt|target|subject)\}")
+ROOM = 32
+"""Tokens that must stay free for a question and its answer."""
+
+
+class ContextConfig(MethodConfig):
+    """How a fact is told.
+
+    ``wording`` is put in front of a question once per edit; {prompt}, {target} and {subject} stand
+    for the request's fields, any other brace is itself. ``instruction`` comes before all facts.
+    """
+
+    instruction: str = ""
+    wording: str = "New fact: {prompt} {target}.\n"
+
+    @field_validator("wording")
+    @classmethod
+    def _names_the_target(cls, wording: str) -> str:
+        if "{target}" not in wording:
+            raise ValueError("the wording must hold {target}")
+        return wording
+
+
+class PromptConfig(ContextConfig):
+    """As :class:`ContextConfig`, with an instruction by default."""
+
+    instruction: str = (
+        "Please acknowledge the following new facts and use this information to answer the "
+        "question correctly:\n"
+    )
+
+
+def tell(request: EditRequest, wording: str) -> str:
+    """The text that tells ``request``. Fields are put in once: braces in them stay as they are."""
+    fields = {
+        "prompt": request.prompt.rstrip(),
+        "target": request.target_new,
+        "subject": request.subject or "",
+    }
+    return _FIELD.sub(lambda found: fields[found[1]], wording)
+
+
+def _make(
+    name: str,
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: ContextConfig,
+    so_far: Intervention | None,
+) -> Intervention:
+    check(model, requests, name, needs_subject="{subject}" in config.wording)
+    before = so_far if so_far is not None else Intervention()
+    parts = [PromptPrefix(tell(request, config.wording)) for request in requests]
+    first = PromptPrefix(config.instruction)
+    if config.instruction and first not in before.prefixes:
+        parts.insert(0, first)
+    origin = Origin.of(model, name, config.model_dump(mode="json"), requests, so_far=so_far)
+    total = before.then(parts, origin=origin)
+    _check_room(model, name, total)
+    return total
+
+
+def _check_room(model: Model, name: str, total: Intervention) -> None:
+    limit = max_positions(model.hf)
+    told: Prompt = "".join(part.text for part in total.prefixes)
+    needed = len(model.speller.prompt_ids(told))
+    if limit is not None and needed + ROOM > limit:
+        raise BadRequest(
+            f"{name}: the told facts take {needed} tokens; '{model.name}' has {limit} positions",
+            "Tell fewer facts at a time, or change weights instead: memit.",
+        )
+
+
+def make_ice(
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: ContextConfig,
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """The new facts in front of every question; earlier ones come first."""
+    return _make("ice", model, requests, config, so_far)
+
+
+def make_prompt(
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: PromptConfig,
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """An instruction, then the new facts, in front of every question."""
+    return _make("prompt", model, requests, config, so_far)
+
+
+def each_ice(
+    model: Model, groups: Sequence[Sequence[EditRequest]], config: ContextConfig
+) -> list[Intervention]:
+    return [make_ice(model, group, config) for group in groups]
+
+
+def each_prompt(
+    model: Model, groups: Sequence[Sequence[EditRequest]], config: PromptConfig
+) -> list[Intervention]:
+    return [make_prompt(model, group, config) for group in groups]
+
+
+ICE = Method(
+    name="ice",
+    make=make_ice,
+    config=ContextConfig,
+    summary="the new fact put in front of every question",
+    paper="Zheng et al. 2023 (IKE), without demonstrations",
+    acts_on="prompt",
+    each=each_ice,
+)
+
+PROMPT = Method(
+    name="prompt",
+    make=make_prompt,
+    config=PromptConfig,
+    summary="an instruction with the new fact in front of every question",
+    paper="Zheng et al. 2023 (IKE), instruction only",
+    acts_on="prompt",
+    each=each_prompt,
+)

@@ -1,0 +1,238 @@
+"""Differentiable passes that compute only what an edit can move.
+
+Attention is causal: a change at block l and token t moves blocks from l on and tokens from t on.
+Everything before and below is computed once: earlier tokens stay as a KV cache, lower blocks hand
+on what they put out the first time. Logits are read only where they are needed.
+:func:`best_passes` checks on the first pass that the shortcut gives what whole passes give, and
+takes whole passes where it does not or where activation ops are in force.
+
+Shape letters: B rows, T columns of a pass, N reads over all rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from truing.methods.kernels.lines import Line
+from truing.models.handle import Model
+from truing.models.passes import PAD, evaluating, forward
+from truing.models.positions import Layout, pack, position_ids
+from truing.models.spans import Span
+
+
+class Passes(Protocol):
+    """Passes over fixed rows. ``at_B``: the column of each line's ``at`` in a pass."""
+
+    at_B: Tensor
+
+    def logits(self) -> Tensor:
+        """``(N, V)`` float32 in the order of the lines' reads; carries gradients of hooks."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+
+
+class Whole:
+    """Whole passes, right-padded, with everything that is in force."""
+
+    def __init__(self, model: Model, lines: Sequence[Line]) -> None:
+        self._model, self._lines = model, list(lines)
+        self._layout = pack([line.span for line in lines], side="right", pad_id=PAD)
+        self._place()
+
+    def _place(self) -> None:
+        self._rows_N, self._columns_N = _reads(self._lines)
+        self.at_B = torch.tensor([line.at for line in self._lines])
+
+    def logits(self) -> Tensor:
+        out, _ = forward(
+            self._model, self._layout, self._model.in_force, self._rows_N, self._columns_N
+        )
+        return out.float()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self._lines = [self._lines[row] for row in rows]
+        self._layout = self._layout.keep(rows)
+        self._place()
+
+
+class Unsuitable(Exception):
+    """This model's passes cannot be cut short."""
+
+
+class Upward:
+    """Passes from block ``start`` up, over each line's tokens from ``firsts[row]`` on.
+
+    ``start`` may be the number of blocks: then only the final norm and the head are left.
+    """
+
+    def __init__(
+        self, model: Model, lines: Sequence[Line], firsts: Sequence[int], start: int
+    ) -> None:
+        self._model, self._start = model, start
+        self._lines, self._firsts = list(lines), list(firsts)
+        self._place()
+        head, self._tail = _split(lines, firsts)
+        with evaluating(model.hf):
+            self._past = self._read_head(head)
+            self._below = self._read_below() if start else None
+
+    def _place(self) -> None:
+        firsts_B = torch.tensor(self._firsts)
+        self._rows_N, at_N = _reads(self._lines)
+        self._columns_N = at_N - firsts_B[self._rows_N]
+        self.at_B = torch.tensor([line.at for line in self._lines]) - firsts_B
+
+    def _read_head(self, head: Layout | None) -> DynamicCache | None:
+        if head is None:
+            return None
+        none = torch.tensor([0])
+        _, past = forward(self._model, head, (), none, none, use_cache=True)
+        known = (DynamicLayer, DynamicSlidingWindowLayer)
+        if type(past) is not DynamicCache or any(type(each) not in known for each in past.layers):
+            raise Unsuitable
+        return past
+
+    def _read_below(self) -> Any:
+        put_out: list[Any] = []
+        block = self._model.arch.block(self._start - 1)
+        handle = block.register_forward_hook(lambda module, args, out: put_out.append(out))
+        try:
+            self._pass()
+        finally:
+            handle.remove()
+        return put_out[-1]
+
+    def _pass(self) -> Tensor:
+        past = _untouched(self._past)
+        rows_N, columns_N = self._rows_N, self._columns_N
+        out, _ = forward(
+            self._model, self._tail, (), rows_N, columns_N, past=past, use_cache=past is not None
+        )
+        return out.float()
+
+    def logits(self) -> Tensor:
+        with _handing_on([self._model.arch.block(i) for i in range(self._start)], self._below):
+            return self._pass()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self._lines = [self._lines[row] for row in rows]
+        self._firsts = [self._firsts[row] for row in rows]
+        self._place()
+        self._tail = self._tail.keep(rows)
+        at = torch.tensor(rows, device=self._model.device)
+        self._past = _untouched(self._past)
+        if self._past is not None:
+            self._past.batch_select_indices(at)
+        self._below = _select(self._below, at)
+
+
+def best_passes(
+    model: Model, lines: Sequence[Line], firsts: Sequence[int], start: int
+) -> tuple[Passes, Tensor]:
+    """The cheapest passes that give right logits, and the logits ``(N, V)`` of an unchanged pass.
+
+    What the shortcut gives must agree with a whole pass to the square root of the precision.
+    """
+    whole = Whole(model, lines)
+    with evaluating(model.hf):
+        want = whole.logits()
+    if model.hooked:
+        return whole, want
+    try:
+        upward = Upward(model, lines, firsts, start)
+        with evaluating(model.hf):
+            got = upward.logits()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # any architecture may object to being cut short; whole passes always work
+        return whole, want
+    close = torch.finfo(model.hf.dtype).eps ** 0.5 * want.abs().max()
+    return (upward, want) if bool((got - want).abs().max() <= close) else (whole, want)
+
+
+@contextmanager
+def frozen(hf: nn.Module) -> Iterator[None]:
+    """Inside, no dropout, and gradients flow through activations but not into parameters."""
+    training = hf.training
+    trainable = [p for p in hf.parameters() if p.requires_grad]
+    try:
+        hf.eval()
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        with torch.enable_grad():
+            yield
+    finally:
+        hf.train(training)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def _reads(lines: Sequence[Line]) -> tuple[Tensor, Tensor]:
+    """Row and position of every read, in order."""
+    rows = [row for row, line in enumerate(lines) for _ in line.reads]
+    return torch.tensor(rows), torch.tensor([at for line in lines for at in line.reads])
+
+
+def _split(lines: Sequence[Line], firsts: Sequence[int]) -> tuple[Layout | None, Layout]:
+    """Left-padded heads (tokens before ``firsts``; None where there are none) and their tails,
+    right-padded, so that columns of heads and tails together are each row's tokens in order."""
+    cut = list(zip(lines, firsts, strict=True))
+    tail = pack(
+        [Span(line.ids[at:], len(line.ids) - at) for line, at in cut], side="right", pad_id=PAD
+    )
+    if not max(firsts):
+        return None, tail
+    head = pack([Span(line.ids[:at], at) for line, at in cut], side="left", pad_id=PAD)
+    mask = torch.cat([head.mask_B_T, tail.mask_B_T], 1)
+    positions = position_ids(mask)[:, head.ids_B_T.shape[1] :]
+    return head, replace(tail, attention_mask=mask.long(), position_ids_B_T=positions)
+
+
+def _untouched(past: DynamicCache | None) -> DynamicCache | None:
+    """A cache to write to that shares its tensors with ``past``; its layers grow by
+    concatenation, so the shared tensors stay as they are."""
+    if past is None:
+        return None
+    fresh = copy.copy(past)
+    fresh.layers = [copy.copy(layer) for layer in past.layers]
+    return fresh
+
+
+@contextmanager
+def _handing_on(blocks: Sequence[nn.Module], below: Any) -> Iterator[None]:
+    """Inside, ``blocks`` compute nothing and put out ``below``."""
+
+    def hand_on(*args: Any, **kwargs: Any) -> Any:
+        return below
+
+    with ExitStack() as stack:
+        for block in blocks:
+            stack.callback(_put_back, block, vars(block).get("forward"))
+            block.forward = hand_on
+        yield
+
+
+def _put_back(block: nn.Module, forward: Any) -> None:
+    if forward is None:
+        del block.forward
+    else:
+        block.forward = forward
+
+
+def _select(below: Any, rows: Tensor) -> Any:
+    """The rows of everything in a block's output that has rows."""
+    if isinstance(below, Tensor):
+        return below[rows.to(below.device)]
+    if isinstance(below, tuple):
+        return tuple(_select(each, rows) for each in below)
+    return below

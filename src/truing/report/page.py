@@ -1,0 +1,190 @@
+"""The report: one HTML file that opens anywhere, without a network and, for its tables, without scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from truing import __version__
+from truing.report import cases, facts, sentences, theme, words
+from truing.report.figures import Figure, amounts, beside, retention, tradeoff
+from truing.report.glossary import entries, undefined
+from truing.report.grid import Cells, Column, Grid, grids, setting_title, variants
+from truing.report.load import Run, read_run
+from truing.types import Measure, Moment
+
+VENDORED = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
+OWN = ("page.js", "cases.js")
+SHOWN_READINGS = (("fluency", "ngram-entropy"), ("efficacy", "repetition-rate"))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The figures of one grid, by section of the page."""
+
+    grid: Grid
+    findings: list[sentences.Finding]
+    beside: list[Figure]
+    side_effects: list[Figure]
+    retention: list[Figure]
+
+
+def write(folders: Sequence[Path], out: Path | None = None, *, cases_per_cell: int = 50) -> Path:
+    """Write the report of one or several run folders and return its path.
+
+    ``out`` defaults to ``report.html`` in the first folder. Of every cell the rows of its first
+    ``cases_per_cell`` cases can be browsed; numbers always come from all rows. Raises ``StoreError``
+    for a folder that is not a finished run, ``BadInput`` for runs whose results would collide.
+    """
+    runs = [read_run(folder, cases_per_cell=cases_per_cell) for folder in folders]
+    target = out or folders[0] / "report.html"
+    target.write_text(render(runs, cases_per_cell=cases_per_cell), encoding="utf-8")
+    return target
+
+
+def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
+    """The page as a string."""
+    measures = [m for run in runs for m in run.measures]
+    cells: dict[str, Any] = {k: v for run in runs for k, v in run.cells.items()}
+    laid_out = grids(measures, cells)
+    groups = [_group(grid, measures, cells) for grid in laid_out]
+    places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
+    packed = cases.pack(runs, variants(measures, cells))
+    figures = {
+        f.id: f.spec
+        for g in groups
+        for f in (*g.beside, *g.side_effects, *g.retention)
+    }
+    themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
+    scripts = [Markup(_static(f"vendor/{name}")) for name in VENDORED] if figures else []  # noqa: S704
+    scripts += [Markup(_static(name)) for name in OWN]  # noqa: S704
+    return _environment().get_template("page.html").render(
+        version=__version__,
+        title=" + ".join(run.name for run in runs),
+        runs=runs,
+        groups=groups,
+        lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
+        strip=facts.strip(runs),
+        shown=facts.shown(runs, cases_per_cell),
+        methods=facts.methods(runs),
+        provenance=[(run, facts.flatten(facts.provenance(run)), run.plan) for run in runs],
+        warnings=facts.warnings(runs),
+        quarantined=facts.quarantined(runs),
+        protocols=[(p, words.axes(p)) for p in facts.protocols(runs)],
+        glossary=entries(measures),
+        undefined=undefined(measures),
+        briefs=cases.briefs(packed),
+        case_data=_json(packed),
+        figure_data=_json({"specs": figures, "themes": themes}),
+        style=Markup(_static("page.css")),  # noqa: S704
+        scripts=scripts,
+        policy=_policy(scripts),
+        words=words,
+        setting_title=setting_title,
+        place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
+        place=lambda m: "" if m is None else places.get((m.cell, m.moment), ""),
+    )
+
+
+def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
+    moment = sentences.main_moment(grid)
+    aspects = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
+    heads = {a: a.partition("/")[0] for a in aspects}
+    costs = [a for a in aspects if heads[a] == "locality"]
+    free = [p for p in grid.protocols if words.family(p) == "wild"]
+    trades = [tradeoff(grid, (free or grid.protocols)[0], moment, "efficacy", c) for c in costs[:1]]
+    readings = [
+        c
+        for c in grid.select("reading", moment)
+        if (c.aspect.partition("/")[0], c.metric) in SHOWN_READINGS
+    ]
+    return Group(
+        grid,
+        sentences.findings(grid),
+        _present(beside(grid, a, moment) for a in aspects if heads[a] not in ("locality", "fluency")),
+        _present(
+            (
+                *(beside(grid, a, moment) for a in costs),
+                *trades,
+                *(beside(grid, a, moment) for a in aspects if heads[a] == "fluency"),
+                *(amounts(grid, c) for c in readings),
+            )
+        ),
+        _curves(grid, measures, cells),
+    )
+
+
+def _curves(grid: Grid, measures: Sequence[Measure], cells: Cells) -> list[Figure]:
+    mine = [
+        m
+        for m in measures
+        if (m.model, m.benchmark, m.regime) == (grid.model, grid.benchmark, grid.regime)
+        and words.is_score(m.metric)
+        and not m.compatibility
+    ]
+    if not any(m.moment == "step" for m in mine) and len({m.moment for m in mine}) < 2:
+        return []
+    labels = {cell: line.label for cell, line in variants(mine, cells).items()}
+    keys = dict.fromkeys((m.aspect, m.protocol, m.judge, m.metric) for m in mine)
+    ordered = sorted(keys, key=lambda k: (words.family(k[1]) != "wild", words.aspect_order(k[0])))
+    return _present(
+        retention([m for m in mine if (m.aspect, m.protocol, m.judge, m.metric) == key], labels)
+        for key in ordered
+    )
+
+
+def _present(found: Any) -> list[Figure]:
+    return [f for f in found if f is not None]
+
+
+def _environment() -> Environment:
+    env = Environment(
+        loader=PackageLoader("truing.report"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters["score"] = lambda x, share: words.number(x, share=share)
+    env.filters["by_aspect"] = _by_aspect
+    return env
+
+
+def _place_title(grid: Grid, moment: Moment, among: Sequence[Grid]) -> str:
+    title = setting_title(grid, among)
+    return f"{title}, {words.moment(moment)}" if len(grid.moments) > 1 else title
+
+
+def _by_aspect(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Aspects in order, with the number of neighbouring columns that each spans."""
+    return [(aspect, len(list(group))) for aspect, group in groupby(columns, key=lambda c: c.aspect)]
+
+
+def _json(value: Any) -> Markup:
+    """JSON that may stand inside a script element: no ``<``, ``>``, ``&`` or line separators."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy: nothing from anywhere, and no script but the ones of this page."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
+    )
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {hashes}"
+
+
+def _static(name: str) -> str:
+    return (resources.files("truing.report") / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,202 @@
+"""Asking questions of a model in mixed batches: every question carries its own change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from truing.errors import TruingError
+from truing.models.answers import Answers, NoAnswers
+from truing.models.asks import Change, Decoding, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.protocols.protocol import Protocol
+from truing.protocols.questions import Question, ask_for, base_ask_for, needs_base_text
+from truing.types import Choice, Probe, Response
+
+if TYPE_CHECKING:
+    from truing.models.handle import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question under a change (``None``: the model as it is). ``seed`` is for sampled answers."""
+
+    question: Question
+    under: Change | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Why there is no answer."""
+
+    reason: str
+
+
+Answer = Response | Unanswered
+
+
+def questions(
+    model: Model, wanted: Sequence[tuple[Protocol, Probe]], seeds: Sequence[int]
+) -> list[Question | Unanswered]:
+    """The question for each probe under its protocol, in order. Where the gold is the base model's
+    own answer, the base model (``model`` as it is) is asked first."""
+    standard: dict[int, Answer] = {}
+    free: dict[int, Question] = {}
+    for i, (protocol, probe) in enumerate(wanted):
+        if needs_base_text(protocol, probe):
+            question = _question(base_ask_for, protocol, probe)
+            if isinstance(question, Unanswered):
+                standard[i] = question
+            else:
+                free[i] = question
+    told = answers(model, [Asked(question, seed=seeds[i]) for i, question in free.items()])
+    standard |= dict(zip(free, told, strict=True))
+    found: list[Question | Unanswered] = []
+    for i, (protocol, probe) in enumerate(wanted):
+        text = standard.get(i)
+        if isinstance(text, Unanswered):
+            found.append(Unanswered(f"the base model gives no standard: {text.reason}"))
+        else:
+            found.append(_question(ask_for, protocol, probe, None if text is None else text.text))
+    return found
+
+
+def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
+    """What ``model`` answers, in order. A question that cannot be asked is :class:`Unanswered`.
+
+    Questions that only the base model's weights decide travel apart from the others, so that
+    whether their answers are remembered from before changes nothing about the other batches.
+    """
+    found: dict[int, Answer] = {}
+    ready: dict[int, list[ScoreAsk | GenerateAsk]] = {}
+    for i, each in enumerate(asked):
+        try:
+            asks = _asks(model, each)
+        except TruingError as error:
+            found[i] = Unanswered(error.what)
+            continue
+        trouble = next((why for why in map(model.fits, asks) if why is not None), None)
+        if trouble is None:
+            ready[i] = asks
+        else:
+            found[i] = Unanswered(trouble)
+    for of_base in (True, False):
+        part = {i: asks for i, asks in ready.items() if _of_base(asked[i].under) is of_base}
+        for i, results in _results(model, part).items():
+            found[i] = _response(model, asked[i], results)
+    return [found[i] for i in range(len(asked))]
+
+
+@contextmanager
+def remembering_at_once(model: Model) -> Iterator[None]:
+    """Inside, new base answers reach the disk cache all together at the end, or none of them: work
+    that was cut short and is done again meets the cache as it was and packs the same batches."""
+    store = model.answers
+    pending = _Pending(store)
+    model.answers = pending  # type: ignore[assignment]
+    try:
+        yield
+        store.put(pending.new)
+    finally:
+        model.answers = store
+
+
+class _Pending:
+    def __init__(self, store: Answers | NoAnswers) -> None:
+        self._store = store
+        self.new: dict[str, str] = {}
+
+    @property
+    def on(self) -> bool:
+        return self._store.on
+
+    def get(self, keys: Sequence[str]) -> dict[str, str]:
+        here = {key: self.new[key] for key in keys if key in self.new}
+        rest = [key for key in keys if key not in here]
+        return {**self._store.get(rest), **here}
+
+    def put(self, items: Mapping[str, str]) -> None:
+        self.new.update(items)
+
+
+def _question(make: Callable[..., Question], *facts: object) -> Question | Unanswered:
+    try:
+        return make(*facts)
+    except TruingError as error:
+        return Unanswered(error.what)
+
+
+def _of_base(under: Change | None) -> bool:
+    return under is None or under.prompt_only
+
+
+def _asks(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
+    question, under = asked.question, asked.under
+    if question.kind == "score":
+        assert question.continuation is not None
+        texts = (question.continuation, *question.choices)
+        return [ScoreAsk(question.prompt, text, under) for text in texts]
+    tokens = question.max_new_tokens
+    decoding = Decoding(
+        max_new_tokens=len(_gold(model, asked)) if tokens is None else tokens,
+        stop=question.stop,
+        arm=question.arm,
+        top_k=question.top_k,
+        seed=asked.seed if question.top_k else 0,
+    )
+    return [GenerateAsk(question.prompt, decoding, under)]
+
+
+def _gold(model: Model, asked: Asked) -> tuple[int, ...]:
+    """Token ids of the gold, joined to the prompt as it is sent."""
+    assert asked.question.gold is not None
+    prompt = model.rewritten(asked.question.prompt, asked.under)
+    span = model.speller.join(prompt, asked.question.gold)
+    return tuple(span.ids[span.start :])
+
+
+def _results(
+    model: Model, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
+) -> dict[int, list[Scored | Generated]]:
+    """Results by question: all likelihoods in one call, all generations in another."""
+    results: dict[int, list[Scored | Generated]] = {i: [] for i in ready}
+    scored = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, ScoreAsk)]
+    written = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, GenerateAsk)]
+    if scored:
+        for (i, _), score in zip(scored, model.score([ask for _, ask in scored]), strict=True):
+            results[i].append(score)
+    if written:
+        for (i, _), said in zip(written, model.generate([ask for _, ask in written]), strict=True):
+            results[i].append(said)
+    return results
+
+
+def _response(model: Model, asked: Asked, results: Sequence[Scored | Generated]) -> Answer:
+    logprobs = [x for result in results for x in result.logprobs]
+    if not all(map(math.isfinite, logprobs)):
+        return Unanswered("the model's probabilities are not finite: its weights are damaged")
+    first = results[0]
+    if isinstance(first, Generated):
+        if asked.question.gold is not None:
+            return Response(
+                first.text,
+                token_ids=_gold(model, asked),
+                predicted=first.token_ids,
+                stop=first.stop,
+            )
+        return Response(first.text, first.token_ids, (), first.logprobs, first.stop)
+    choices = []
+    for text, result in zip(asked.question.choices, results[1:], strict=True):
+        assert isinstance(result, Scored)
+        choices.append(Choice(text, result.logprob, len(result.token_ids)))
+    return Response(
+        model.speller.decode(first.predicted),
+        first.token_ids,
+        first.predicted,
+        first.logprobs,
+        "forced",
+        tuple(choices),
+    )

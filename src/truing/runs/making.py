@@ -1,0 +1,93 @@
+"""Making the edits of a cell. A request that a method cannot take, and an edit that fails, become
+a :class:`Failed` and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from truing.errors import BadRequest, EditFailed, TruingError
+from truing.interventions.intervention import Intervention
+from truing.methods.method import Method, MethodConfig
+from truing.methods.requests import check
+from truing.types import Case, EditRequest
+
+if TYPE_CHECKING:
+    from truing.models.handle import Model
+
+FAILURES = (
+    BadRequest,
+    EditFailed,
+    torch.OutOfMemoryError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why there is no edit."""
+
+    reason: str
+
+
+Made = Intervention | Failed
+
+
+@dataclass(frozen=True)
+class Maker:
+    """A method with its config on a model."""
+
+    model: Model
+    method: Method
+    config: MethodConfig
+
+    def refused(self, cases: Sequence[Case]) -> dict[str, str]:
+        """Cases whose requests the method cannot take, with why. Nothing is computed."""
+        found: dict[str, str] = {}
+        if self.method.acts_on == "nothing":
+            return found
+        for case in cases:
+            try:
+                check(
+                    self.model,
+                    case.requests,
+                    self.method.name,
+                    needs_subject=self.method.needs_subject,
+                )
+            except BadRequest as error:
+                found[case.id] = str(error)
+        return found
+
+    def independent(self, groups: Sequence[Sequence[EditRequest]]) -> list[Made]:
+        """One intervention per group, each from the untouched model; together where the method
+        can. If that fails, one by one, so that one bad group does not take others with it."""
+        if self.method.each is not None and len(groups) > 1:
+            try:
+                return list(self.method.each(self.model, groups, self.config))
+            except FAILURES:
+                pass
+        return [self.next(group, None) for group in groups]
+
+    def next(self, requests: Sequence[EditRequest], so_far: Intervention | None) -> Made:
+        """The total after ``requests``; methods that take one request at a time are chained."""
+        try:
+            if self.method.batch or len(requests) == 1:
+                return self.method.make(self.model, list(requests), self.config, so_far)
+            total = so_far
+            for request in requests:
+                total = self.method.make(self.model, [request], self.config, total)
+            return total if total is not None else Intervention()
+        except FAILURES as error:
+            return Failed(reason(error))
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what happened."""
+    if isinstance(error, TruingError):
+        return f"edit failed: {error.what}"
+    kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else "numerical failure"
+    told = str(error).splitlines()
+    return f"edit failed: {kind}{f': {told[0]}' if told else ''}"

@@ -1,0 +1,152 @@
+"""From cases and the interventions they are asked under to rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from truing.errors import TruingError
+from truing.interventions.intervention import Intervention
+from truing.protocols.protocol import Protocol
+from truing.protocols.questions import Question, applies
+from truing.runs.asking import Answer, Asked, Unanswered, answers, questions
+from truing.runs.keys import Keys
+from truing.runs.making import Failed, Made
+from truing.runs.schedule import Sheet
+from truing.seeds import Seeds
+from truing.types import Probe, Response, Row
+
+if TYPE_CHECKING:
+    from truing.models.handle import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row to be: a probe of sheet ``index`` under one protocol."""
+
+    index: int
+    of: Sheet
+    protocol: Protocol
+    probe: Probe
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How the rows of one cell are made."""
+
+    model: Model
+    cell: str
+    keys: Keys
+    protocols: tuple[Protocol, ...]
+    seeds: Seeds
+
+    def expected(self, sheets: Sequence[Sheet]) -> Iterator[str]:
+        """The keys of the rows that these sheets give."""
+        return (self._key(line) for line in self._lines(sheets))
+
+    def rows(self, sheets: Sequence[Sheet], under: Sequence[Made]) -> list[Row]:
+        """Rows of all probes under all protocols, sheet i asked under ``under[i]``, in mixed
+        batches. Sheets whose edit failed give rows that say so."""
+        lines = list(self._lines(sheets))
+        asked, base = self._unedited(lines)
+        return self._edited(lines, asked, base, [under[line.index] for line in lines])
+
+    def rows_under(self, sheets: Sequence[Sheet], total: Intervention) -> list[Row]:
+        """The same with every sheet under ``total``, which the whole model carries meanwhile."""
+        lines = list(self._lines(sheets))
+        asked, base = self._unedited(lines)
+        if total.prompt_only:
+            return self._edited(lines, asked, base, [total] * len(lines))
+        with self.model.using(total):
+            return self._edited(lines, asked, base, [None] * len(lines))
+
+    def _lines(self, sheets: Sequence[Sheet]) -> Iterator[Line]:
+        for i, sheet in enumerate(sheets):
+            for protocol in self.protocols:
+                for probe in sheet.case.probes:
+                    if applies(protocol, probe):
+                        yield Line(i, sheet, protocol, probe)
+
+    def _unedited(
+        self, lines: Sequence[Line]
+    ) -> tuple[list[Question | Unanswered], list[Answer]]:
+        """The questions, and what the model answers without any edit."""
+        wanted = [(line.protocol, line.probe) for line in lines]
+        asked = questions(self.model, wanted, [self._seed(line) for line in lines])
+        return asked, self._answers(lines, asked, [None] * len(lines))
+
+    def _edited(
+        self,
+        lines: Sequence[Line],
+        asked: Sequence[Question | Unanswered],
+        base: Sequence[Answer],
+        under: Sequence[Made | None],
+    ) -> list[Row]:
+        begun = time.perf_counter()
+        told = self._answers(lines, asked, under)
+        seconds = (time.perf_counter() - begun) / max(1, len(lines))
+        return [
+            self._row(line, self._prompt(question, change), answer, unedited, seconds)
+            for line, question, change, answer, unedited in zip(
+                lines, asked, under, told, base, strict=True
+            )
+        ]
+
+    def _answers(
+        self,
+        lines: Sequence[Line],
+        asked: Sequence[Question | Unanswered],
+        under: Sequence[Made | None],
+    ) -> list[Answer]:
+        found: dict[int, Answer] = {}
+        can: dict[int, Asked] = {}
+        for i, (question, change) in enumerate(zip(asked, under, strict=True)):
+            if isinstance(change, Failed):
+                found[i] = Unanswered(change.reason)
+            elif isinstance(question, Unanswered):
+                found[i] = question
+            else:
+                can[i] = Asked(question, change, self._seed(lines[i]))
+        found |= dict(zip(can, answers(self.model, list(can.values())), strict=True))
+        return [found[i] for i in range(len(asked))]
+
+    def _prompt(self, question: Question | Unanswered, change: Made | None) -> str:
+        """The text as sent; of a question that cannot be sent, what is known of it."""
+        if isinstance(question, Unanswered):
+            return ""
+        try:
+            return self.model.render(question.prompt, None if isinstance(change, Failed) else change)
+        except TruingError:
+            return question.prompt if isinstance(question.prompt, str) else ""
+
+    def _key(self, line: Line) -> str:
+        sheet = line.of
+        return self.keys.row(
+            sheet.made_from, sheet.case, line.probe, line.protocol.id, sheet.moment, sheet.step
+        )
+
+    def _seed(self, line: Line) -> int:
+        return self.seeds.child(line.of.case.id).child(line.probe.id).child("decoding").number
+
+    def _row(
+        self, line: Line, prompt: str, told: Answer, base: Answer, seconds: float
+    ) -> Row:
+        return Row(
+            key=self._key(line),
+            cell=self.cell,
+            case=line.of.case.id,
+            probe=line.probe.id,
+            aspect=line.probe.aspect,
+            protocol=line.protocol.id,
+            moment=line.of.moment,
+            step=line.of.step,
+            prompt=prompt,
+            accepted=line.probe.accepted,
+            response=told if isinstance(told, Response) else None,
+            base=base if isinstance(base, Response) else None,
+            group=line.probe.group,
+            seconds=seconds if isinstance(told, Response) else None,
+            error=told.reason if isinstance(told, Unanswered) else None,
+        )

@@ -1,0 +1,408 @@
+"""What shall be run: parsed once, checked whole, written back canonically.
+
+A plan is a TOML file or the same keys from flags. Everything that has a default is filled in, so
+that ``plan.toml`` in a run folder says what was run also when defaults change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from truing.benchmarks.benchmark import BENCHMARKS, parse_options
+from truing.errors import BadInput, UnknownName
+from truing.methods.method import METHODS, MethodConfig
+from truing.protocols.protocol import parse as parse_protocol
+from truing.runs import regime as regimes
+from truing.runs.regime import Regime
+from truing.runs.toml import dumps
+from truing.scoring.judge import JUDGES
+
+BASELINE = "none"
+PLURAL = {
+    "model": "models", "method": "methods", "benchmark": "benchmarks", "protocol": "protocols",
+    "regime": "regimes", "seed": "seeds", "judge": "judges",
+}  # fmt: skip
+OF_EVERY_BENCHMARK = ("limit", "sample")
+OF_THE_BENCHMARK = ("data", "options")
+T = TypeVar("T")
+
+
+class Parsed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSpec(Parsed):
+    """Which model to load, as :func:`truing.models.loading.load` takes it."""
+
+    name: str
+    revision: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name, with revision and dtype where the plan sets them."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.name}{revision}" + (f" {self.dtype}" if self.dtype != "auto" else "")
+
+
+class MethodSpec(Parsed):
+    """A method and its settings. ``label`` names it in tables."""
+
+    name: str
+    label: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    def settings(self, seed: int) -> MethodConfig:
+        """The method's config; the cell's ``seed`` unless the plan sets one for this method."""
+        return METHODS.get(self.name).config.model_validate({"seed": seed, **self.config})
+
+
+class BenchmarkSpec(Parsed):
+    """A benchmark and which of its cases to take."""
+
+    name: str
+    label: str
+    data: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    sample: Literal["prefix", "seeded"] = "prefix"
+    seed: int = 0
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of a result table: everything but the protocol, which all are asked together."""
+
+    model: ModelSpec
+    method: MethodSpec
+    benchmark: BenchmarkSpec
+    regime: Regime
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """12 hex digits that the cell's settings decide (data paths and moments do not)."""
+        facts = [
+            self.model.name, self.model.revision, self.model.dtype, self.method.name,
+            self.method.label, self.method.settings(self.seed).model_dump(mode="json"),
+            self.benchmark.model_dump(mode="json", exclude={"data"}), self.regime.id, self.seed,
+        ]  # fmt: skip
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.method.name == BASELINE
+
+    def __str__(self) -> str:
+        seed = f" · seed {self.seed}" if self.seed else ""
+        return (
+            f"{self.model.label} · {self.method.label} · {self.benchmark.label} · "
+            f"{self.regime.id}{seed}"
+        )
+
+
+class Plan(Parsed):
+    """A run as resolved. Make one with :func:`load` or :func:`parse`."""
+
+    name: str = "run"
+    models: tuple[ModelSpec, ...]
+    methods: tuple[MethodSpec, ...]
+    benchmarks: tuple[BenchmarkSpec, ...]
+    protocols: tuple[str, ...]
+    regimes: tuple[Regime, ...]
+    seeds: tuple[int, ...] = (0,)
+    judges: tuple[str, ...] = ()
+    skip_invalid: bool = False
+    at_once: int = Field(default=16, ge=1)
+    checkpoint_every: int = Field(default=10, ge=1)
+    noise_sample: int = Field(default=32, ge=0)
+    out: str | None = Field(default=None, exclude=True)
+    root: Path = Field(default=Path(), exclude=True)
+
+    def cells(self) -> list[Cell]:
+        """All cells; per model, benchmark, regime and seed the baseline comes first."""
+        return [
+            Cell(model, method, benchmark, regime, seed)
+            for model in self.models
+            for benchmark in self.benchmarks
+            for regime in self.regimes
+            for seed in self.seeds
+            for method in self.methods
+        ]
+
+    def data_path(self, benchmark: BenchmarkSpec) -> Path | None:
+        """Where the benchmark's data lies; relative paths start at the plan's folder."""
+        return None if benchmark.data is None else self.root / Path(benchmark.data).expanduser()
+
+    def folder(self) -> Path:
+        """Where results go unless told otherwise: ``out``, else ``runs/<name>``."""
+        return Path(self.out) if self.out else Path("runs") / self.name
+
+    def table(self, folder: Path) -> dict[str, Any]:
+        """The plan as :func:`parse` reads it from a file in ``folder``."""
+        table = self.model_dump(mode="json", exclude={"regimes"}, exclude_none=True)
+        table["regimes"] = [regimes.to_table(regime) for regime in self.regimes]
+        for entry in table["benchmarks"]:
+            data = entry.get("data")
+            if data is not None and not Path(data).expanduser().is_absolute():
+                entry["data"] = Path(os.path.relpath(self.root / data, folder)).as_posix()
+        return {k: table[k] for k in type(self).model_fields if k in table}
+
+    def text(self, folder: Path) -> str:
+        """``plan.toml`` for ``folder``."""
+        return dumps(self.table(folder))
+
+    def differences(self, other: Plan) -> list[str]:
+        """Dotted names of settings that differ; where data lies is not a setting."""
+        mine, theirs = (_flat(p.table(Path())) for p in (self, other))
+        names = sorted(k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k))
+        return [k for k in names if not (k.startswith("benchmarks.") and k.endswith(".data"))]
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a plan file, or the one inside a run folder. ``overrides`` are keys from flags, with
+    data paths relative to the working directory. Raises ``BadInput`` that lists every problem."""
+    file = path / "plan.toml" if path.is_dir() else path
+    try:
+        raw = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read the plan {file}: {error.strerror}", "Give a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is not TOML: {error}", "Mend that line.") from None
+    changed = {PLURAL.get(k, k): v for k, v in (overrides or {}).items()}
+    data = changed.get("data")
+    if data is not None and not Path(data).expanduser().is_absolute():
+        changed["data"] = os.path.relpath(data, file.resolve().parent)
+    kept = {k: v for k, v in raw.items() if PLURAL.get(k, k) not in changed}
+    return parse({**kept, **changed}, root=file.resolve().parent, source=str(file), stem=file.stem)
+
+
+def parse(
+    raw: Mapping[str, Any], *, root: Path | None = None, source: str = "plan", stem: str = "run"
+) -> Plan:
+    """A plan from TOML-like values. ``root`` is where relative data paths start (default: the
+    working directory). Raises ``BadInput`` that lists every problem found."""
+    problems = Problems(source)
+    values = _plural(raw, problems)
+    known = [*Plan.model_fields, *PLURAL, *OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK]
+    known.remove("root")
+    for key in [k for k in values if k not in known]:
+        problems.add(UnknownName("key of the plan", key, known))
+        del values[key]
+    shared = {k: values.pop(k) for k in (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK) if k in values}
+    values["models"] = problems.each(values.get("models"), _model)
+    values["methods"] = _with_baseline(problems.each(values.get("methods"), _method))
+    values["benchmarks"] = _benchmarks(values.get("benchmarks"), shared, problems)
+    values["protocols"] = problems.each(
+        values.get("protocols", ["synthetic", "wild"]), lambda given: parse_protocol(given).id
+    )
+    values["regimes"] = problems.each(values.get("regimes", ["single"]), regimes.parse)
+    for name in _listed(values.get("judges", [])):
+        if name not in JUDGES:
+            problems.add(UnknownName("judge", str(name), JUDGES))
+    for name in ("models", "benchmarks"):
+        if not values[name] and not problems:
+            problems.add(BadInput(f"the plan names no {name}", f"Give {name[:-1]} = \"...\"."))
+    _no_repeats(values, problems)
+    values.setdefault("name", stem if stem != "plan" else "run")
+    values["root"] = Path.cwd() if root is None else root
+    problems.stop()
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        problems.add_all(error, "plan")
+        problems.stop()
+        raise
+
+
+class Problems:
+    """Everything that is wrong with a plan, told together."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[BadInput] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, error: BadInput) -> None:
+        self.found.append(error)
+
+    def add_all(self, error: ValidationError, of: str) -> None:
+        for each in error.errors():
+            self.add(_bad_value(of, each))
+
+    def each(self, given: Any, make: Callable[[Any], T]) -> list[T]:
+        """``make`` of every entry; entries that fail are noted and left out."""
+        made: list[T] = []
+        for entry in _listed(given):
+            try:
+                made.append(make(entry))
+            except BadInput as error:
+                self.add(error)
+        return made
+
+    def stop(self) -> None:
+        """Raise if anything was found."""
+        if not self.found:
+            return
+        if len(self.found) == 1:
+            raise BadInput(f"{self.source}: {self.found[0].what}", self.found[0].next)
+        whats = "; ".join(error.what for error in self.found)
+        hints = " ".join(
+            f"{error.name}: {error.next}" if isinstance(error, UnknownName) else str(error.next or "")
+            for error in self.found
+        )
+        raise BadInput(f"{self.source}: {len(self.found)} problems: {whats}", hints.strip())
+
+
+def _plural(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        name = PLURAL.get(key, key)
+        if name in values:
+            problems.add(BadInput(f"both '{key}' and its other spelling are given", f"Keep {name}."))
+        values[name] = _listed(value) if name in PLURAL.values() else value
+    return values
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _entry(given: Any, kind: str, spec: type[BaseModel], **defaults: Any) -> dict[str, Any]:
+    """One entry as a table: a bare string is its name."""
+    if isinstance(given, str):
+        given = {"name": given}
+    if not isinstance(given, Mapping):
+        raise BadInput(f"{kind} {given!r} is not a name or a table", f'For example {kind} = "...".')
+    for key in given:
+        if key not in spec.model_fields:
+            raise UnknownName(f"key of {kind} '{given.get('name', '?')}'", str(key), spec.model_fields)
+    if not isinstance(given.get("name"), str):
+        raise BadInput(f"a {kind} has no name", 'Give name = "...".')
+    return {**defaults, **given}
+
+
+def _model(given: Any) -> ModelSpec:
+    return _validated(ModelSpec, _entry(given, "model", ModelSpec), "model")
+
+
+def _method(given: Any) -> MethodSpec:
+    entry = _entry(given, "method", MethodSpec)
+    method = METHODS.get(entry["name"])
+    config = entry.get("config", {})
+    for key in config:
+        if key not in method.config.model_fields:
+            raise UnknownName(f"setting of {method.name}", str(key), method.config.model_fields)
+    try:
+        resolved = method.config.model_validate(config).model_dump(mode="json", exclude_none=True)
+    except ValidationError as error:
+        raise _bad_value(method.name, error.errors()[0]) from None
+    if "seed" not in config:
+        resolved.pop("seed", None)
+    return _validated(
+        MethodSpec, {"label": entry["name"], **entry, "config": resolved}, "method"
+    )
+
+
+def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
+    baseline = [m for m in methods if m.name == BASELINE]
+    others = [m for m in methods if m.name != BASELINE]
+    return [*(baseline[:1] or [MethodSpec(name=BASELINE, label=BASELINE)]), *others]
+
+
+def _benchmarks(given: Any, shared: Mapping[str, Any], problems: Problems) -> list[BenchmarkSpec]:
+    entries = _listed(given)
+    if len(entries) > 1:
+        for key in OF_THE_BENCHMARK:
+            if key in shared:
+                problems.add(
+                    BadInput(f"'{key}' is given once for {len(entries)} benchmarks", "Give it to each.")
+                )
+
+    def make(given: Any) -> BenchmarkSpec:
+        entry = _entry(given, "benchmark", BenchmarkSpec)
+        benchmark = BENCHMARKS.get(entry["name"])
+        values = {"label": entry["name"], **shared, **entry}
+        chosen = parse_options(benchmark, values.get("options"))
+        values["options"] = chosen.model_dump(mode="json", exclude_none=True)
+        if values.get("data") is not None:
+            values["data"] = str(values["data"])
+        return _validated(BenchmarkSpec, values, "benchmark")
+
+    return problems.each(entries, make)
+
+
+def _no_repeats(values: Mapping[str, Any], problems: Problems) -> None:
+    """Twice the same thing would write every row twice."""
+    seen: dict[str, list[Any]] = {
+        "model": [(m.name, m.revision, m.dtype) for m in values["models"]],
+        "method": [(m.name, json.dumps(m.config, sort_keys=True)) for m in values["methods"]],
+        "benchmark": [
+            (b.name, b.data, json.dumps(b.options, sort_keys=True)) for b in values["benchmarks"]
+        ],
+        "protocol": values["protocols"],
+        "regime": [r.id for r in values["regimes"]],
+        "seed": _listed(values.get("seeds")),
+    }
+    for kind, names in seen.items():
+        for name in _twice(names):
+            shown = name[0] if isinstance(name, tuple) else name
+            problems.add(BadInput(f"{kind} '{shown}' is there twice", "Keep one."))
+    labels = {
+        "method": [m.label for m in values["methods"] if m.label != m.name],
+        "benchmark": [b.label for b in values["benchmarks"]],
+    }
+    for kind, found in labels.items():
+        for label in _twice(found):
+            problems.add(BadInput(f"two {kind}s are called '{label}'", "Give each its own label."))
+
+
+def _twice(names: Iterable[Any]) -> list[Any]:
+    found = list(names)
+    return sorted({name for name in found if found.count(name) > 1}, key=str)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _validated(spec: type[S], values: Mapping[str, Any], kind: str) -> S:
+    try:
+        return spec.model_validate(dict(values))
+    except ValidationError as error:
+        raise _bad_value(f"{kind} '{values.get('name')}'", error.errors()[0]) from None
+
+
+def _bad_value(of: str, error: Any) -> BadInput:
+    where = ".".join(str(part) for part in error["loc"])
+    return BadInput(f"{of}: '{where}' is {error['input']!r}: {error['msg']}", "Mend that value.")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Leaves by dotted name; list entries by number."""
+    if isinstance(value, Mapping):
+        pairs: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    else:
+        return {path: value}
+    flat: dict[str, Any] = {}
+    for key, inner in pairs:
+        flat |= _flat(inner, f"{path}.{key}" if path else str(key))
+    return flat

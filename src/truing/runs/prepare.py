@@ -1,0 +1,137 @@
+"""Everything that can be checked before a model is loaded or a file is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from truing.benchmarks.benchmark import Loaded
+from truing.benchmarks.benchmark import load as load_benchmark
+from truing.errors import BadInput, StoreError
+from truing.methods.method import METHODS
+from truing.protocols.protocol import Protocol
+from truing.protocols.questions import applies
+from truing.runs import manifest as manifests
+from truing.runs import plan as plans
+from truing.runs.judging import protocol_of
+from truing.runs.plan import Cell, Plan
+from truing.runs.regime import check_method
+from truing.runs.schedule import count
+from truing.runs.store import is_run, read_manifest, read_rows
+from truing.scoring.judge import check_scorer
+from truing.types import Case
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with its data. ``data`` is by the benchmarks' labels."""
+
+    plan: Plan
+    data: Mapping[str, Loaded]
+    protocols: tuple[Protocol, ...]
+
+    def cases(self, cell: Cell) -> tuple[Case, ...]:
+        return self.data[cell.benchmark.label].cases
+
+    def rows_of(self, case: Case) -> int:
+        """How many rows one case gives at one moment."""
+        return sum(applies(protocol, probe) for protocol in self.protocols for probe in case.probes)
+
+    def rows(self, cell: Cell) -> int:
+        """How many rows a cell has."""
+        cases = self.cases(cell)
+        return count(cell.regime, cases, [self.rows_of(case) for case in cases])
+
+    def facts(self) -> dict[str, Any]:
+        """The manifest's account of the data."""
+        return {
+            spec.label: manifests.data_facts(spec, self.data[spec.label])
+            for spec in self.plan.benchmarks
+        }
+
+    def quarantined(self) -> list[dict[str, str]]:
+        """Records that cannot be used."""
+        return [
+            {
+                "benchmark": label,
+                "record": bad.record,
+                "where": bad.where,
+                "field": bad.field,
+                "reason": bad.reason,
+            }
+            for label, loaded in self.data.items()
+            for bad in loaded.quarantined
+        ]
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Load the data and check that the plan's parts fit each other.
+
+    Raises ``BadInput`` for data (bad records included, unless the plan skips them) and scorers,
+    ``NotPossible`` for a method that cannot work in a regime.
+    """
+    protocols = tuple(protocol_of(ident) for ident in plan.protocols)
+    for protocol in protocols:
+        check_scorer(protocol)
+    data: dict[str, Loaded] = {}
+    for spec in plan.benchmarks:
+        loaded = load_benchmark(
+            spec.name,
+            plan.data_path(spec),
+            limit=spec.limit,
+            sample=spec.sample,
+            seed=spec.seed,
+            options=spec.options,
+        )
+        if not plan.skip_invalid:
+            loaded.refuse_quarantined()
+        data[spec.label] = loaded
+    prepared = Prepared(plan, data, protocols)
+    for cell in plan.cells():
+        method = METHODS.get(cell.method.name)
+        check_method(
+            cell.regime, method, len(prepared.cases(cell)), (METHODS.get(name) for name in METHODS)
+        )
+    return prepared
+
+
+def manifest_for(prepared: Prepared, folder: Path, resume: bool) -> dict[str, Any]:
+    """The manifest to begin or to go on with.
+
+    Raises ``StoreError`` where ``folder`` holds a run and ``resume`` is false, ``BadInput`` where
+    what it holds was made from another plan or other data (both are named).
+    """
+    facts = prepared.facts()
+    before = _manifest_of(folder)
+    if not is_run(folder) or before is None or not (resume or _has_rows(folder)):
+        manifest = manifests.begin(prepared.plan)
+        return {**manifest, "data": facts, "quarantined": prepared.quarantined()}
+    if not resume:
+        raise StoreError(
+            f"{folder} already holds a run", "Go on with it by --resume, or choose another --out."
+        )
+    changed = [f"plan: {name}" for name in plans.load(folder).differences(prepared.plan)]
+    for spec in prepared.plan.benchmarks:
+        changed += manifests.changed_data(before, spec, facts[spec.label])
+    refuse_changed(folder, changed)
+    return manifests.resume(before)
+
+
+def refuse_changed(folder: Path, changed: list[str]) -> None:
+    """Raise ``BadInput`` when anything ``changed`` since the run began."""
+    if changed:
+        shown = ", ".join(changed[:8]) + (", ..." if len(changed) > 8 else "")
+        raise BadInput(
+            f"{folder} was begun differently and cannot go on: {shown}",
+            "Put that back, or choose another --out for the changed run.",
+        )
+
+
+def _manifest_of(folder: Path) -> dict[str, Any] | None:
+    return read_manifest(folder) if (folder / "manifest.json").is_file() else None
+
+
+def _has_rows(folder: Path) -> bool:
+    return next(read_rows(folder), None) is not None

@@ -1,0 +1,243 @@
+"""The glossary: every number that Truing shows, what it means and how it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Unit = Literal["share", "bits", "tokens", "nats", "points"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One entry. ``denominator`` says what is counted, ``missing`` what is left out and why.
+
+    ``better`` says which way is good: ``neither`` for descriptions.
+    """
+
+    name: str
+    title: str
+    definition: str
+    formula: str
+    denominator: str
+    missing: str
+    source: str
+    unit: Unit
+    better: Literal["higher", "lower", "neither"]
+
+
+_NOT_SCORED = (
+    "Rows that abstain, are invalid or have no verdict are left out and counted beside the number. "
+    "Empty and looping answers (degenerate) stay in and count 0."
+)
+_NO_RESPONSE = "Rows without a response, and texts too short for the number, are left out."
+_MIRAGE = "Yang et al. 2025, The Mirage of Model Editing"
+_ROME = "Meng et al. 2022, Locating and Editing Factual Associations in GPT"
+
+_ENTRIES = (
+    Metric(
+        "efficacy",
+        "Efficacy",
+        "Does the edited statement hold when asked as it was edited? Also called reliability.",
+        "mean of the scorer's score on the edit prompts, against the new target",
+        "scored edit prompts",
+        _NOT_SCORED,
+        f"{_ROME}, sec. 3.4; {_MIRAGE}, sec. 2",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "generalization",
+        "Generalization",
+        "Does the edited statement hold when asked in other words?",
+        "mean of the scorer's score on rephrasings, against the new target",
+        "scored rephrasings",
+        _NOT_SCORED,
+        f"{_ROME}, sec. 3.4; {_MIRAGE}, sec. 2",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "locality",
+        "Locality",
+        "Do prompts that the edit does not concern still get the base model's answer? Agreement with "
+        "the unedited model, not correctness. Also called specificity.",
+        "mean agreement with the base model: share of same tokens over the gold's length, or same text",
+        "scored locality prompts",
+        _NOT_SCORED
+        + " Prompts to which the base model answers nothing are invalid: there is nothing to keep.",
+        f"{_MIRAGE}, sec. 2; under likelihood scorers the neighbourhood success of {_ROME}",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "portability",
+        "Portability",
+        "Do facts that follow from the edit hold too (aliases, reverse, several hops)?",
+        "mean of the scorer's score on questions that the edit implies the answer of",
+        "scored portability questions",
+        _NOT_SCORED,
+        "Yao et al. 2023, Editing Large Language Models: Problems, Methods, and Opportunities",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "accuracy",
+        "Accuracy",
+        "Is the answer an accepted one? For questions that are none of the four edit aspects.",
+        "mean of the scorer's score",
+        "scored questions",
+        _NOT_SCORED,
+        "plain proportion",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "fluency",
+        "Fluency",
+        "Does the model still write healthy text: not empty, not stuck in a loop?",
+        "healthy texts / texts; the loop rule is truing.scoring.health.looping",
+        "texts written for fluency prompts (100 tokens, seeded sampling from the 5 likeliest)",
+        "Rows without a response are left out.",
+        "Truing; the loop rule is health-1",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "ngram-entropy",
+        "N-gram entropy",
+        "How varied the words of a text are. It falls when a model repeats itself.",
+        "(2/3 H2 + 4/3 H3) / 2, with Hn the entropy in bits of the relative n-gram frequencies of a text",
+        "texts of three tokens or more",
+        _NO_RESPONSE,
+        f"{_ROME}, sec. 3.4 (generation entropy; published tables often show 100 times this)",
+        "bits",
+        "higher",
+    ),
+    Metric(
+        "distinct-2",
+        "Distinct word pairs",
+        "How few word pairs repeat in a text.",
+        "different word pairs / word pairs of a text",
+        "texts of two words or more",
+        _NO_RESPONSE,
+        "Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation Models",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "repetition-rate",
+        "Repetition rate",
+        "How often an answer is stuck in a loop.",
+        "looping answers / answers, over the whole text as generated",
+        "answers",
+        _NO_RESPONSE,
+        "Truing; the loop rule is health-1",
+        "share",
+        "lower",
+    ),
+    Metric(
+        "empty-rate",
+        "Empty rate",
+        "How often an answer holds no word.",
+        "answers without a word / answers",
+        "answers",
+        _NO_RESPONSE,
+        "Truing",
+        "share",
+        "lower",
+    ),
+    Metric(
+        "length-capped-rate",
+        "Length-capped rate",
+        "How often an answer had to be stopped at the token limit.",
+        "answers stopped by length / answers",
+        "answers",
+        _NO_RESPONSE,
+        "Truing",
+        "share",
+        "lower",
+    ),
+    Metric(
+        "mean-length",
+        "Mean length",
+        "How long answers are.",
+        "mean number of generated tokens, the end token included when there is one",
+        "answers",
+        _NO_RESPONSE,
+        "Truing",
+        "tokens",
+        "neither",
+    ),
+    Metric(
+        "likelihood-margin",
+        "Likelihood margin",
+        "By how much the wanted choice is more likely than the likeliest other.",
+        "log P(first choice) - max log P(other choice), whole texts",
+        "probes with two choices or more",
+        "Rows without two scored choices are left out.",
+        f"{_ROME}, sec. 3.4, there as a difference of probabilities",
+        "nats",
+        "higher",
+    ),
+    Metric(
+        "retention",
+        "Retention",
+        "Of the edits that held right after they were made, how many hold at the end?",
+        "mean final score of the probes that were correct immediately after their own edit",
+        "probes correct at moment 'immediate'",
+        "Probes without a final verdict are counted as missing; probes that never held are not asked.",
+        "Truing; the two moments are those of sequential editing in the literature",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "noise-floor",
+        "Noise floor",
+        "How often the unedited model's answer changes when nothing but the batching does.",
+        "probes with another answer in a second pass of the base model / probes",
+        "probes answered in both passes",
+        "Probes without a response in either pass are left out.",
+        "Truing; read locality losses below it as noise",
+        "share",
+        "lower",
+    ),
+    Metric(
+        "drawdown",
+        "Drawdown",
+        "What an edit cost: the loss of locality or of a capability.",
+        "1 - locality, or score of the base model - score of the edited model on the same probes",
+        "as for the number it is the loss of",
+        "As for the number it is the loss of.",
+        "Truing",
+        "share",
+        "lower",
+    ),
+    Metric(
+        "minimum-detectable-effect",
+        "Minimum detectable effect",
+        "The smallest true difference that a paired comparison of this size would find.",
+        "(z(1 - alpha/2) + z(power)) * standard error of the paired difference, clustered by case",
+        "paired probes",
+        "Pairs with an unscored side are left out.",
+        "Miller 2024, Adding Error Bars to Evals, sec. 5",
+        "points",
+        "lower",
+    ),
+)
+GLOSSARY: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _ENTRIES})
+EDIT_ASPECTS = frozenset({"efficacy", "generalization", "locality", "portability", "fluency"})
+
+
+def metric_for(aspect: str, judge: str) -> str:
+    """The glossary's name for the mean score of ``judge`` on ``aspect``.
+
+    The edit aspects keep their names whatever follows a slash (``portability/two-hop`` is
+    ``portability``); the health judge makes ``fluency``; any other aspect is ``accuracy``.
+    """
+    if judge == "health":
+        return "fluency"
+    head = aspect.partition("/")[0]
+    return head if head in EDIT_ASPECTS else "accuracy"

@@ -1,0 +1,49 @@
+"""Shared by all tests: one thread, a private cache, and the folders of outside data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+for folder in (ROOT / "tests", ROOT / "tests" / "e2e"):
+    sys.path.insert(0, str(folder))
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers and statistics of one test never serve another."""
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _folder(variable: str, default: str) -> Path:
+    path = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
+    if not path.is_dir():
+        pytest.skip(f"{variable} names no folder ({path} is absent)")
+    return path
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The public datasets (``TRUING_DATA``)."""
+    return _folder("TRUING_DATA", "data")
+
+
+@pytest.fixture
+def goldens_dir() -> Path:
+    """Reference numerics (``TRUING_GOLDENS``)."""
+    return _folder("TRUING_GOLDENS", "goldens")

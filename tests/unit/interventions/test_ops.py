@@ -1,0 +1,57 @@
+"""Activation ops are what their formulas say, row by row."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from truing.interventions.ops import OPS
+
+INF = float("inf")
+
+
+def run(name: str, acts: torch.Tensor, vectors: list[torch.Tensor], scale: list[float],
+        low: float = -INF, high: float = INF) -> torch.Tensor:
+    op = OPS.get(name)
+    stacked = torch.stack([op.prepare(v) for v in vectors])
+    n = len(vectors)
+    return op.run(acts, stacked, torch.tensor(scale), torch.full((n,), low), torch.full((n,), high))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-3, 3))
+def test_add_adds_each_rows_own_vector(seed: int, scale: float) -> None:
+    g = torch.Generator().manual_seed(seed)
+    acts = torch.randn(2, 3, 5, generator=g)
+    a, b = torch.randn(5, generator=g), torch.randn(5, generator=g)
+    new = run("add", acts, [a, b], [scale, 1.0])
+    torch.testing.assert_close(new[0], acts[0] + scale * a)
+    torch.testing.assert_close(new[1], acts[1] + b)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_ablate_leaves_nothing_of_the_subspace_and_all_of_the_rest(seed: int, m: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    acts = torch.randn(1, 4, 6, generator=g)
+    vectors = torch.randn(m, 6, generator=g)
+    new = run("ablate", acts, [vectors], [1.0])
+    assert (new @ vectors.T).abs().max() < 1e-4
+    away = acts - new
+    coordinates = torch.linalg.lstsq(vectors.T.double(), away[0].T.double()).solution
+    torch.testing.assert_close(vectors.T.double() @ coordinates, away[0].T.double(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(run("ablate", new, [vectors], [1.0]), new, atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-2, 0), st.floats(0, 2))
+def test_clamp_bounds_the_coordinate_only(seed: int, low: float, high: float) -> None:
+    g = torch.Generator().manual_seed(seed)
+    acts = 3 * torch.randn(1, 4, 6, generator=g)
+    vector = torch.randn(6, generator=g)
+    unit = vector / vector.norm()
+    new = run("clamp", acts, [vector], [1.0], low, high)
+    torch.testing.assert_close(new @ unit, (acts @ unit).clamp(low, high), atol=1e-5, rtol=1e-4)
+    rest = acts - (acts @ unit)[..., None] * unit
+    torch.testing.assert_close(new - (new @ unit)[..., None] * unit, rest, atol=1e-5, rtol=1e-4)
