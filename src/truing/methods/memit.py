@@ -244,7 +244,7 @@ def _finished(
     plan: _Plan,
     layered: Sequence[Layered],
     wanted: Sequence[Wanted],
-    so_far: Intervention | None,
+    so_far: Intervention,
 ) -> Intervention:
     first = sum(each.nlls[0] for each in wanted) / len(wanted)
     last = sum(each.nlls[-1] for each in wanted) / len(wanted)
@@ -252,8 +252,7 @@ def _finished(
     origin = Origin.of(
         model, "memit", record, requests, seeds={"seed": config.seed}, so_far=so_far
     )
-    before = so_far if so_far is not None else Intervention()
-    return before.then([_part(model, each) for each in layered], origin=origin)
+    return so_far.then([_part(model, each) for each in layered], origin=origin)
 
 
 def make(
@@ -265,10 +264,11 @@ def make(
     """All requests in one update of every edited layer."""
     check(model, requests, "memit", needs_subject=True)
     plan = _plan(model, config)
-    with model.applied(so_far if so_far is not None else Intervention()):
+    before = so_far if so_far is not None else Intervention()
+    with model.applied(before):
         wanted = targets(model, requests, plan)
         [layered] = spread(model, [requests], [[w.value_D for w in wanted]], plan)
-    return _finished(model, requests, config, plan, layered, wanted, so_far)
+    return _finished(model, requests, config, plan, layered, wanted, before)
 
 
 def each(
@@ -282,7 +282,7 @@ def each(
     found = [[next(wanted) for _ in group] for group in groups]
     made = spread(model, groups, [[w.value_D for w in values] for values in found], plan)
     return [
-        _finished(model, group, config, plan, layered, values, None)
+        _finished(model, group, config, plan, layered, values, Intervention())
         for group, layered, values in zip(groups, made, found, strict=True)
     ]
 

@@ -192,14 +192,13 @@ def _finished(
     config: RomeConfig,
     plan: _Plan,
     edit: RankOne,
-    so_far: Intervention | None,
+    so_far: Intervention,
 ) -> Intervention:
     record = {**plan.record, "nll": [edit.wanted.nlls[0], edit.wanted.nlls[-1]]}
     origin = Origin.of(
         model, name, record, [request], seeds={"seed": config.seed}, so_far=so_far
     )
-    before = so_far if so_far is not None else Intervention()
-    return before.then([_part(model, plan.layer, edit)], origin=origin)
+    return so_far.then([_part(model, plan.layer, edit)], origin=origin)
 
 
 def _make(
@@ -213,15 +212,11 @@ def _make(
     """Requests are edited in one after another, each on top of those before it."""
     check(model, requests, name, needs_subject=True)
     plan = _plan(model, config)
-    total = so_far
+    total = so_far if so_far is not None else Intervention()
     for request in requests:
-        if total is None:
+        with model.applied(total):
             [edit] = rank_ones(model, [request], plan, keys)
-        else:
-            with model.applied(total):
-                [edit] = rank_ones(model, [request], plan, keys)
         total = _finished(model, name, request, config, plan, edit, total)
-    assert total is not None
     return total
 
 
@@ -239,7 +234,7 @@ def _each(
     singles = [group[0] for group in groups if len(group) == 1]
     edits = iter(rank_ones(model, singles, plan, keys) if singles else [])
     return [
-        _finished(model, name, group[0], config, plan, next(edits), None)
+        _finished(model, name, group[0], config, plan, next(edits), Intervention())
         if len(group) == 1
         else _make(name, keys, model, group, config, None)
         for group in groups

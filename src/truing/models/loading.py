@@ -155,7 +155,7 @@ def _why(name: str, what: str, error: Exception, revision: str | None) -> Cannot
             f"{at} brings its own code, which is not run by default",
             "If you trust its authors, load it with trust_remote_code=True.",
         )
-    if "gated" in low or "401" in low or "403" in low or "token" in low and "access" in low:
+    if "gated" in low or "401" in low or "403" in low or ("token" in low and "access" in low):
         return CannotLoad(
             f"{at} is gated or private: the hub refused its {what}",
             "Accept its licence on the hub and set HF_TOKEN, or give a folder with a copy.",

@@ -82,7 +82,8 @@ def _blocks(hf: Any) -> str:
     ]
     if not stacks or not max(stacks)[0]:
         raise unknown(hf, f"no stack of {wanted} equal blocks")
-    return max(stacks)[2]
+    path: str = max(stacks)[2]
+    return path
 
 
 def _calls(hf: Any, stack: nn.ModuleList) -> list[list[str]]:
@@ -137,7 +138,8 @@ def _experts(stack: Iterable[nn.Module], mlp: str | None) -> str | None:
     if mlp is None:
         return None
     for block in stack:
-        for path, module in block.get_submodule(mlp).named_modules(prefix=mlp):
+        inside: Iterable[tuple[str, nn.Module]] = block.get_submodule(mlp).named_modules(prefix=mlp)
+        for path, module in inside:
             if _has_stack(module) or path.endswith(".experts"):
                 return path
     return None

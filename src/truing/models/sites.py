@@ -146,7 +146,7 @@ class Hook:
 
         def run(tensor: Tensor) -> Tensor | None:
             flat = tensor.ndim == 2 and bool(shapes)
-            seen = tensor.unflatten(0, shapes[-1][:2]) if flat else tensor
+            seen = tensor.reshape(*shapes[-1][:2], -1) if flat else tensor
             new = act(seen.clone() if self.copied else seen)
             return new.flatten(0, 1) if flat and new is not None else new
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from truing.errors import NotPossible
 from truing.models.arch import Arch
 from truing.models.sites import Handles, Slot
 
@@ -115,8 +116,7 @@ def _listen(
             found += arch.attn_in(layer)
         if not arch.moe_layer(layer):
             found += [arch.down(layer), *_optional(arch, layer)]
-        slots += [s for s in found if s.module.weight.is_floating_point()]  # type: ignore[operator]
-    slots = [s for s in slots if not s.module.weight.is_meta and s.module.weight.itemsize > 1]  # type: ignore[union-attr]
+        slots += [each for each in found if _readable(each)]
     for each in slots:
 
         def listen(module: Any, args: Any, output: Tensor, name: str = each.param) -> None:
@@ -130,6 +130,14 @@ def _listen(
 
 def _optional(arch: Arch, layer: int) -> tuple[Slot, ...]:
     return arch.mlp_in(layer) if arch.family.mlp_in else ()
+
+
+def _readable(each: Slot) -> bool:
+    """Not quantised, not offloaded."""
+    try:
+        return each.stored.is_floating_point()
+    except NotPossible:
+        return False
 
 
 def _moves(logits_R_T_V: Tensor, moved: list[tuple[str, int]]) -> list[str]:
@@ -183,8 +191,8 @@ def _mixes(
 
 def _change(acts_R_T_D: Tensor, row: int) -> Tensor:
     """Per position, how far a row is from the unmoved one, in units of the unmoved one. ``(T,)``"""
-    scale = acts_R_T_D[0].norm(dim=1).mean().clamp(min=1e-12)
-    return (acts_R_T_D[row] - acts_R_T_D[0]).norm(dim=1) / scale
+    scale = float(acts_R_T_D[0].square().sum(1).sqrt().mean())
+    return (acts_R_T_D[row] - acts_R_T_D[0]).square().sum(1).sqrt() / max(scale, 1e-12)
 
 
 def _multiplies(

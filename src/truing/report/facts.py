@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from truing.report import words
@@ -39,6 +40,18 @@ def strip(runs: Sequence[Run]) -> list[tuple[str, str]]:
         ("Cases", f"{sum(run.cases_total for run in runs):,}"),
         ("Answers", f"{sum(run.rows_total for run in runs):,}"),
     ]
+
+
+def when(runs: Sequence[Run]) -> str:
+    """``Run of 2 March 2026 · 17 min``: when the first run began and how long all took."""
+    times = [(_time(run.manifest.get("created")), _time(run.manifest.get("finished"))) for run in runs]
+    started = [begin for begin, _ in times if begin]
+    if not started:
+        return "Report"
+    first = min(started)
+    seconds = sum((end - begin).total_seconds() for begin, end in times if begin and end)
+    text = f"Run of {first.day} {first:%B %Y}"
+    return f"{text} · {_duration(seconds)}" if seconds else text
 
 
 def shown(runs: Sequence[Run], cases_per_cell: int) -> str:
@@ -128,6 +141,20 @@ def quarantined(runs: Sequence[Run]) -> list[dict[str, str]]:
 def flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted path, text) pairs."""
     return list(_walk(value, path))
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:

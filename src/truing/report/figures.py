@@ -194,7 +194,7 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
         f"{titles[0]} against {titles[1].lower()} · {words.protocol(protocol)}",
         f"{grid.title}. One dot per method; the top right corner is the aim.",
         found,
-        {"height": STEP * max(len(grid.lines), 5) + 4, "data": {"values": values}, "layer": layers},
+        {"height": STEP * max(len(grid.lines), 5) - 16, "data": {"values": values}, "layer": layers},
     )
 
 

@@ -67,6 +67,7 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     }
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
     scripts = [Markup(_static(f"vendor/{name}")) for name in VENDORED] if figures else []  # noqa: S704
+    first = Markup(_static("first.js"))  # noqa: S704
     scripts += [Markup(_static(name)) for name in OWN]  # noqa: S704
     return _environment().get_template("page.html").render(
         version=__version__,
@@ -88,7 +89,9 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
         figure_data=_json({"specs": figures, "themes": themes}),
         style=Markup(_static("page.css")),  # noqa: S704
         scripts=scripts,
-        policy=_policy(scripts),
+        first=first,
+        policy=_policy([first, *scripts]),
+        when=facts.when(runs),
         words=words,
         setting_title=setting_title,
         place_title=lambda grid, moment: _place_title(grid, moment, laid_out),

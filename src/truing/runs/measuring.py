@@ -62,6 +62,12 @@ class Measuring:
         with self.model.using(total):
             return self._edited(lines, asked, base, [None] * len(lines))
 
+    def unedited(self, sheets: Sequence[Sheet]) -> dict[str, Answer]:
+        """What the model answers without any edit, by the keys of the rows."""
+        lines = list(self._lines(sheets))
+        _, base = self._unedited(lines)
+        return {self._key(line): answer for line, answer in zip(lines, base, strict=True)}
+
     def _lines(self, sheets: Sequence[Sheet]) -> Iterator[Line]:
         for i, sheet in enumerate(sheets):
             for protocol in self.protocols:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from truing.interventions.intervention import Intervention
+from truing.runs.asking import Answer
 from truing.runs.measuring import Measuring
 from truing.runs.schedule import Sheet
 from truing.seeds import Seeds
-from truing.types import Case, Probe, Row
+from truing.types import Case, Probe, Response, Row
 
 TOGETHER = 3
 """Cases per batch; small, so that batches differ from those of the run itself."""
@@ -38,10 +39,12 @@ def noise_rows(measuring: Measuring, sheets: Sequence[Sheet]) -> list[Row]:
     """Rows whose ``response`` is a second answer of the base model to the question that ``base``
     answers."""
     first = measuring.rows(sheets, [Intervention()] * len(sheets))
-    second: list[Row] = []
+    again: dict[str, Answer] = {}
     with measuring.model.uncached():
         for at in range(0, len(sheets), TOGETHER):
-            part = list(reversed(sheets[at : at + TOGETHER]))
-            second += measuring.rows(part, [Intervention()] * len(part))
-    again = {row.key: row for row in second}
-    return [replace(row, response=again[row.key].response, seconds=None) for row in first]
+            again |= measuring.unedited(list(reversed(sheets[at : at + TOGETHER])))
+    return [_again(row, again[row.key]) for row in first]
+
+
+def _again(row: Row, second: Answer) -> Row:
+    return replace(row, response=second if isinstance(second, Response) else None, seconds=None)

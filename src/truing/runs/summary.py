@@ -30,7 +30,10 @@ from truing.seeds import Seeds
 from truing.types import Measure, Value, Verdict
 
 CORRECTION = "holm"
-FAMILY = "all tests of one model, benchmark and regime; compatibility columns and intermediate steps apart"
+FAMILY = (
+    "all tests of one model, benchmark and regime; readings, compatibility columns and intermediate "
+    "steps are families of their own"
+)
 NOTHING_CHANGED = "nothing-changed"
 
 
@@ -234,7 +237,8 @@ class _Making:
 def _corrected(measures: Sequence[Measure], correction: str) -> list[Measure]:
     families: dict[tuple[object, ...], list[int]] = {}
     for i, m in enumerate(measures):
-        family = (m.model, m.benchmark, m.regime, m.compatibility, m.moment == "step")
+        table = (m.model, m.benchmark, m.regime)
+        family = (*table, m.metric in READINGS, m.compatibility, m.moment == "step")
         families.setdefault(family, []).append(i)
     found = list(measures)
     for members in families.values():

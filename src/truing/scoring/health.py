@@ -74,12 +74,22 @@ def looping(text: str, limits: Limits = LIMITS) -> bool:
     if len(said) >= limits.long_text and distinct is not None and distinct < limits.distinct_2:
         return True
     letters = "".join(text.split())
-    if letters.isdigit():
+    if letters.isdigit() or _too_varied(letters, limits.character_repeats, limits.share):
         return False
     return any(
         loop.repeats >= limits.character_repeats and loop.share >= limits.share
         for loop in loops(letters)
     )
+
+
+def _too_varied(letters: str, repeats: float, share: float) -> bool:
+    """Whether so many triples of characters differ that no such loop can be there.
+
+    A run of a unit of u characters holds at most u different triples, the rest of the text at most
+    one per character outside the run; half a triple is for rounding. Quicker than looking.
+    """
+    n = len(letters)
+    return len(set(_ngrams(letters, 3))) > n * (1 - share * (1 - 1 / repeats)) + 0.5
 
 
 def loops(items: Sequence[Hashable], longest_unit: int = 50) -> list[Loop]:

@@ -66,7 +66,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 return
             self.send_response(206 if start else 200)
             if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header(
+                    "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
+                )
             if server.lengths:
                 self.send_header("Content-Length", str(len(content) - start))
             self.send_header("ETag", etag)
@@ -84,7 +86,9 @@ def serve() -> Iterator[Server]:
     server = Server()
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
     server.address = f"http://127.0.0.1:{httpd.server_port}"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield server

@@ -12,11 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truing.benchmarks.benchmark import BENCHMARKS, Benchmark, Draft, Form, Loaded, load, parse_options
+from truing.benchmarks.benchmark import (
+    BENCHMARKS,
+    Benchmark,
+    Draft,
+    Form,
+    Loaded,
+    load,
+    parse_options,
+)
 from truing.benchmarks.sampling import choose, distinct
 from truing.errors import BadInput, UnknownName
 
-FACT = {"prompt": "The Glass Spire is in the city of", "target_new": "Orvale", "subject": "The Glass Spire"}
+FACT = {
+    "prompt": "The Glass Spire is in the city of",
+    "target_new": "Orvale",
+    "subject": "The Glass Spire",
+}
 
 
 def facts(tmp_path: Path, *records: Any) -> Path:
@@ -98,7 +110,16 @@ def test_bad_records_are_quarantined_with_place_field_and_reason(tmp_path: Path)
         ("line 10", ""),
     ]  # fmt: skip
     reasons = " ".join(bad.reason for bad in loaded.quarantined)
-    for words in ("is empty", "not in the prompt", "100000 characters", "missing", "a list", "text", "surrogate", "torn"):
+    for words in (
+        "is empty",
+        "not in the prompt",
+        "100000 characters",
+        "missing",
+        "a list",
+        "text",
+        "surrogate",
+        "torn",
+    ):
         assert words in reasons
     assert (loaded.sampling.total, loaded.sampling.selected, loaded.sampling.kept) == (10, 10, 1)
     with pytest.raises(BadInput) as caught:
@@ -122,7 +143,9 @@ def test_a_clean_file_is_not_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_bad_records_only_is_refused(tmp_path: Path) -> None:
-    error = refused("custom", facts(tmp_path, {**FACT, "target_new": ""}, {**FACT, "target_new": ")"}))
+    error = refused(
+        "custom", facts(tmp_path, {**FACT, "target_new": ""}, {**FACT, "target_new": ")"})
+    )
     assert "none of the 2" in error.what
     assert "target_new is empty" in error.what
 
@@ -203,7 +226,9 @@ def test_ids_become_distinct_and_single_ones_stay(ids: list[str]) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 SEEDS: dict[str, dict[str, Any]] = {
@@ -237,9 +262,15 @@ def test_mutated_records_load_or_are_refused_and_ids_stay_unique(
     try:
         loaded = load(name, path)
     except BadInput as error:
-        assert 1 <= len(str(error).split("\n")) <= 2
-        return
-    assert len(loaded.cases) + len(loaded.quarantined) == len(rows)
+        lines = str(error).split("\n")
+    else:
+        lines = []
+        _whole_and_distinct(loaded, len(rows))
+    assert len(lines) <= 2
+
+
+def _whole_and_distinct(loaded: Loaded, rows: int) -> None:
+    assert len(loaded.cases) + len(loaded.quarantined) == rows
     ids = [case.id for case in loaded.cases] + [bad.record for bad in loaded.quarantined]
     assert len(set(ids)) == len(ids)
     probes = [probe.id for case in loaded.cases for probe in case.probes]

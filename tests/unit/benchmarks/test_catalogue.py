@@ -14,7 +14,15 @@ from file_server import Server, serve
 from pydantic import ValidationError
 
 from truing.benchmarks.benchmark import BENCHMARKS
-from truing.benchmarks.catalogue import Dataset, RemoteFile, for_benchmark, get, info, listing, verify
+from truing.benchmarks.catalogue import (
+    Dataset,
+    RemoteFile,
+    for_benchmark,
+    get,
+    info,
+    listing,
+    verify,
+)
 from truing.errors import BadInput, CannotLoad, UnknownName
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,7 +66,10 @@ def test_every_entry_is_complete() -> None:
 def test_every_benchmark_of_files_has_a_data_set() -> None:
     for name in ("counterfact", "zsre", "qaedit"):
         assert for_benchmark(name)
-    assert info("qaedit-1k").files[0].sha256 == "640e1d279759263fdaae543a385680d21a55aa3597ca8b597ffd7937fef07c42"
+    assert (
+        info("qaedit-1k").files[0].sha256
+        == "640e1d279759263fdaae543a385680d21a55aa3597ca8b597ffd7937fef07c42"
+    )
     assert info("qaedit-1k").rows == 1000
     with pytest.raises(UnknownName, match="qaedit"):
         info("qaedt")
@@ -118,7 +129,9 @@ def test_changed_and_missing_files_are_found_and_kept(server: Server, tmp_path: 
     assert one.read_bytes() == b"edited by hand"
 
 
-def test_a_wrong_checksum_of_the_registry_stops_the_download(server: Server, tmp_path: Path) -> None:
+def test_a_wrong_checksum_of_the_registry_stops_the_download(
+    server: Server, tmp_path: Path
+) -> None:
     with pytest.raises(CannotLoad, match="expected 000000000000"):
         get(dataset("0" * 64), tmp_path, mirror=server.address)
     assert not (tmp_path / "tiny" / "one.json").exists()
@@ -144,7 +157,9 @@ def test_a_folder_serves_as_a_mirror(tmp_path: Path) -> None:
 def test_files_that_nobody_recorded_are_unknown(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[]")
     assert [checked.state for checked in verify(tmp_path)] == ["unknown"]
-    (tmp_path / "truing-data.json").write_text('{"files": {"../../etc/passwd": {"sha256": "0"}, "x.json": 3}}')
+    (tmp_path / "truing-data.json").write_text(
+        '{"files": {"../../etc/passwd": {"sha256": "0"}, "x.json": 3}}'
+    )
     assert "passwd" not in str(verify(tmp_path))
     with pytest.raises(BadInput, match="does not exist"):
         verify(tmp_path / "gone")

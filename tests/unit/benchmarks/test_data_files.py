@@ -109,7 +109,13 @@ def test_missing_files_folders_and_empty_files(tmp_path: Path) -> None:
     assert "facts.jsonl" in refused(tmp_path / "fatcs.jsonl").splitlines()[1]
     assert "does not exist either" in refused(tmp_path / "no" / "facts.jsonl")
     assert kept.name in refused(tmp_path).splitlines()[1]
-    for name, content in (("a.json", ""), ("b.json", " \n\t"), ("c.json", "[]"), ("d.csv", "p,t\n"), ("e.csv", "\ufeff")):
+    for name, content in (
+        ("a.json", ""),
+        ("b.json", " \n\t"),
+        ("c.json", "[]"),
+        ("d.csv", "p,t\n"),
+        ("e.csv", "\ufeff"),
+    ):
         assert name in refused(write(tmp_path, name, content))
     assert "cannot be read" in refused(Path(str(tmp_path / "nul\0byte")))
 
@@ -138,11 +144,18 @@ def test_hostile_json_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_nan_is_a_missing_value(tmp_path: Path) -> None:
-    assert fields(write(tmp_path, "a.json", '[{"a": NaN, "b": -Infinity}]')) == [{"a": None, "b": None}]
+    assert fields(write(tmp_path, "a.json", '[{"a": NaN, "b": -Infinity}]')) == [
+        {"a": None, "b": None}
+    ]
 
 
-@given(content=st.binary(max_size=60) | st.text(alphabet='{}[]":,ab\n1\\ ', max_size=60).map(str.encode))
-def test_any_bytes_are_read_or_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    content=st.binary(max_size=60)
+    | st.text(alphabet='{}[]":,ab\n1\\ ', max_size=60).map(str.encode)
+)
+def test_any_bytes_are_read_or_refused(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("any")
     for name in ("a.json", "a.csv"):
         path = folder / name

@@ -124,8 +124,13 @@ def test_a_file_that_is_there_is_never_replaced(server: Server, tmp_path: Path) 
     assert server.asked == []
 
 
-@pytest.mark.parametrize(("status", "words"), [(404, "not there"), (410, "not there"), (401, "refused"), (403, "gated"), (400, "400")])
-def test_a_final_answer_is_not_asked_again(server: Server, tmp_path: Path, status: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "not there"), (410, "not there"), (401, "refused"), (403, "gated"), (400, "400")],
+)
+def test_a_final_answer_is_not_asked_again(
+    server: Server, tmp_path: Path, status: int, words: str
+) -> None:
     server.statuses = [status]
     with pytest.raises(CannotLoad, match=words) as caught:
         get(server, tmp_path / "a.json")
@@ -139,8 +144,11 @@ def test_a_busy_server_is_asked_again_when_it_says(server: Server, tmp_path: Pat
     assert get(server, tmp_path / "a.json") == [3.0, 3.0]
 
 
-def test_without_a_network_the_error_says_what_helps(tmp_path: Path) -> None:
-    with pytest.raises(CannotLoad, match="offline: no-such-host.invalid") as caught:
+def test_without_a_network_the_error_says_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(CannotLoad, match=r"offline: no-such-host\.invalid") as caught:
         fetch("https://no-such-host.invalid/a.json", tmp_path / "a.json", wait=lambda _: None)
     assert "--data PATH" in str(caught.value.next)
 

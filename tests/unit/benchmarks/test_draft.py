@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from truing.benchmarks.draft import Draft, Note, Notebook, Query, Rejected, Rules, check
 from truing.types import Case
 
+DEFAULT = Rules()
 FACT = Draft("The Tin Gate is in", "Orvale", "Belmar", "The Tin Gate")
 
 
-def checked(draft: Draft, rules: Rules = Rules()) -> tuple[Case, list[str]]:
+def checked(draft: Draft, rules: Rules = DEFAULT) -> tuple[Case, list[str]]:
     notes = Notebook()
     return check(draft, "7", rules, notes), [note.text for note in notes.notes()]
 
 
-def rejected(draft: Draft, rules: Rules = Rules()) -> Rejected:
+def rejected(draft: Draft, rules: Rules = DEFAULT) -> Rejected:
     with pytest.raises(Rejected) as caught:
         check(draft, "7", rules, Notebook())
     return caught.value
 
 
 def with_(draft: Draft, **changes: object) -> Draft:
-    from dataclasses import replace
-
     return replace(draft, **changes)  # type: ignore[arg-type]
 
 
@@ -31,8 +32,14 @@ def test_a_plain_fact_becomes_a_request_and_probes() -> None:
     draft = with_(
         FACT,
         rephrases=("To see The Tin Gate go to",),
-        locality=(Query("The Old Gate is in", ("Merrow", "Merrow"), "Same_Relation", ("Merrow", "Orvale")),),
-        portability=(Query("Which country is The Tin Gate in?", ("Averland", "averland "), "two hop"),),
+        locality=(
+            Query(
+                "The Old Gate is in", ("Merrow", "Merrow"), "Same_Relation", ("Merrow", "Orvale")
+            ),
+        ),
+        portability=(
+            Query("Which country is The Tin Gate in?", ("Averland", "averland "), "two hop"),
+        ),
         open_prompts=("Tell me about The Tin Gate.",),
     )
     case, notes = checked(draft)
@@ -41,11 +48,22 @@ def test_a_plain_fact_becomes_a_request_and_probes() -> None:
         "7", "The Tin Gate", "Orvale", "Belmar",
     )  # fmt: skip
     efficacy, generalization, locality, portability, fluency = case.probes
-    assert (efficacy.aspect, efficacy.accepted, efficacy.choices) == ("efficacy", ("Orvale",), ("Orvale", "Belmar"))
+    assert (efficacy.aspect, efficacy.accepted, efficacy.choices) == (
+        "efficacy",
+        ("Orvale",),
+        ("Orvale", "Belmar"),
+    )
     assert (generalization.aspect, generalization.accepted) == ("generalization", ("Orvale",))
-    assert (locality.aspect, locality.accepted, locality.reference) == ("locality/same-relation", (), "Merrow")
+    assert (locality.aspect, locality.accepted, locality.reference) == (
+        "locality/same-relation",
+        (),
+        "Merrow",
+    )
     assert locality.choices == ("Merrow", "Orvale")
-    assert (portability.aspect, portability.accepted) == ("portability/two-hop", ("Averland", "averland"))
+    assert (portability.aspect, portability.accepted) == (
+        "portability/two-hop",
+        ("Averland", "averland"),
+    )
     assert (fluency.aspect, fluency.accepted) == ("fluency", ())
     assert len({probe.id for probe in case.probes}) == 5
     assert notes == []
@@ -73,7 +91,14 @@ def test_an_article_is_kept_and_tagged(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "tagged"), [("St. Moritz", True), ("24,303.04", True), ("two\nlines", True), ("Inc.", False), ("x", False)]
+    ("target", "tagged"),
+    [
+        ("St. Moritz", True),
+        ("24,303.04", True),
+        ("two\nlines", True),
+        ("Inc.", False),
+        ("x", False),
+    ],
 )
 def test_targets_that_a_full_stop_would_cut_are_tagged(target: str, tagged: bool) -> None:
     assert ("target:inner-stop" in checked(with_(FACT, target_new=target))[0].tags) is tagged
@@ -91,7 +116,9 @@ def test_a_subject_that_is_not_there_is_rejected_with_the_reason() -> None:
     assert "letter case" in rejected(with_(FACT, subject="the tin gate")).reason
 
 
-@pytest.mark.parametrize(("prompt", "subject"), [("Rome and Rome is in", "Rome"), ("ananas is", "ana")])
+@pytest.mark.parametrize(
+    ("prompt", "subject"), [("Rome and Rome is in", "Rome"), ("ananas is", "ana")]
+)
 def test_a_subject_that_is_there_twice_is_left_out_and_tagged(prompt: str, subject: str) -> None:
     case, notes = checked(with_(FACT, prompt=prompt, subject=subject))
     assert case.requests[0].subject is None
@@ -116,10 +143,16 @@ def test_a_subject_is_inferred_only_where_the_rules_say_so() -> None:
 def test_long_texts_are_rejected_wherever_they_are() -> None:
     rules = Rules(max_chars=50)
     long = "x" * 51
-    assert rejected(with_(FACT, prompt=long), rules).reason == "prompt has 51 characters, more than max_chars=50"
+    assert (
+        rejected(with_(FACT, prompt=long), rules).reason
+        == "prompt has 51 characters, more than max_chars=50"
+    )
     assert rejected(with_(FACT, rephrases=("ok", long)), rules).field == "rephrases[1]"
     assert rejected(with_(FACT, locality=(Query(long),)), rules).field == "locality[0].prompt"
-    assert rejected(with_(FACT, portability=(Query("ok", (long,)),)), rules).field == "portability[0].answer"
+    assert (
+        rejected(with_(FACT, portability=(Query("ok", (long,)),)), rules).field
+        == "portability[0].answer"
+    )
 
 
 def test_broken_unicode_and_an_empty_prompt_are_rejected() -> None:
@@ -129,7 +162,10 @@ def test_broken_unicode_and_an_empty_prompt_are_rejected() -> None:
 
 def test_side_questions_without_text_or_answer_are_left_out_and_noted() -> None:
     draft = with_(
-        FACT, rephrases=("",), locality=(Query(" "), Query("q")), portability=(Query("q"), Query("q", (")",)))
+        FACT,
+        rephrases=("",),
+        locality=(Query(" "), Query("q")),
+        portability=(Query("q"), Query("q", (")",))),
     )
     case, notes = checked(draft)
     assert [probe.aspect for probe in case.probes] == ["efficacy", "locality"]

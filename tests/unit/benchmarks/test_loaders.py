@@ -21,10 +21,17 @@ NESTED = {
         "target_new": {"str": "Hesk", "id": "Q2"},
         "target_true": {"str": "Aveli", "id": "Q1"},
     },
-    "paraphrase_prompts": ["Some noise. The Salt Charter uses", "The language of The Salt Charter is"],
+    "paraphrase_prompts": [
+        "Some noise. The Salt Charter uses",
+        "The language of The Salt Charter is",
+    ],
     "neighborhood_prompts": ["The Oak Charter is written in", "The Tin Charter is written in"],
     "attribute_prompts": ["The Hill Letter is written in"],
-    "generation_prompts": ["The Salt Charter is known for", "The Salt Charter begins with", "In The Salt Charter"],
+    "generation_prompts": [
+        "The Salt Charter is known for",
+        "The Salt Charter begins with",
+        "In The Salt Charter",
+    ],
 }
 EDIT = {
     "case_id": 3, "prompt": "The home of Mara Elder is", "target_new": "Merrow", "subject": "Mara Elder",
@@ -72,7 +79,10 @@ def test_counterfact_as_published(tmp_path: Path) -> None:
     case = only(result)
     (request,) = case.requests
     assert (result.form, result.dataset, case.id) == ("nested", "counterfact", "17")
-    assert (request.prompt, request.subject) == ("The Salt Charter is written in", "The Salt Charter")
+    assert (request.prompt, request.subject) == (
+        "The Salt Charter is written in",
+        "The Salt Charter",
+    )
     assert (request.target_new, request.target_old) == ("Hesk", "Aveli")
     assert set(case.tags) == {"relation:P37", "target-id:Q2"}
     assert [p.prompt for p in of(case, "generalization")] == NESTED["paraphrase_prompts"]
@@ -89,14 +99,21 @@ def test_counterfact_counts_are_options_and_part_of_the_data_set_id(tmp_path: Pa
         tmp_path, "counterfact", NESTED, paraphrases=1, neighbors=0, attributes=None, generations=1
     )
     case = only(result)
-    assert [p.aspect for p in case.probes] == ["efficacy", "generalization", "locality/attribute", "fluency"]
+    assert [p.aspect for p in case.probes] == [
+        "efficacy",
+        "generalization",
+        "locality/attribute",
+        "fluency",
+    ]
     assert of(case, "locality")[0].choices == ("Hesk", "Aveli")
     assert result.dataset == "counterfact[paraphrases=1,neighbors=0,attributes=None,generations=1]"
 
 
-def test_a_counterfact_template_without_a_place_for_the_subject_is_quarantined(tmp_path: Path) -> None:
+def test_a_counterfact_template_without_a_place_for_the_subject_is_quarantined(
+    tmp_path: Path,
+) -> None:
     broken = {**NESTED, "requested_rewrite": {**NESTED["requested_rewrite"], "prompt": "It is"}}  # type: ignore[dict-item]
-    with pytest.raises(BadInput, match="must hold {} once"):
+    with pytest.raises(BadInput, match=r"must hold \{\} once"):
         loaded(tmp_path, "counterfact", broken)
 
 
@@ -104,7 +121,11 @@ def test_counterfact_flattened(tmp_path: Path) -> None:
     result = loaded(tmp_path, "counterfact", EDIT)
     case = only(result)
     assert result.form == "edit"
-    assert [p.aspect for p in case.probes] == ["efficacy", "generalization", "locality/neighborhood"]
+    assert [p.aspect for p in case.probes] == [
+        "efficacy",
+        "generalization",
+        "locality/neighborhood",
+    ]
     assert of(case, "efficacy")[0].choices == ("Merrow", "Vantry")
     assert of(case, "locality")[0].choices == ("Vantry", "Merrow")
 
@@ -114,9 +135,12 @@ def test_both_layouts_in_one_file_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "new", "old"), [("alt", "Merrow", "Vantry"), ("answers", "Vantry", None), ("ans", "Ash", None)]
+    ("target", "new", "old"),
+    [("alt", "Merrow", "Vantry"), ("answers", "Vantry", None), ("ans", "Ash", None)],
 )
-def test_the_zsre_target_is_chosen_and_named(tmp_path: Path, target: str, new: str, old: str | None) -> None:
+def test_the_zsre_target_is_chosen_and_named(
+    tmp_path: Path, target: str, new: str, old: str | None
+) -> None:
     record = {**MEND, "ans": "Ash", "answers": MEND["answers"] if target != "ans" else []}
     result = loaded(tmp_path, "zsre", record, target=target)
     request = only(result).requests[0]
@@ -126,18 +150,29 @@ def test_the_zsre_target_is_chosen_and_named(tmp_path: Path, target: str, new: s
 
 
 def test_a_zsre_target_that_the_file_lacks_is_named_with_what_it_has(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="target=ans needs a field that is not there \\(present: alt or answers\\)"):
+    with pytest.raises(
+        BadInput, match="target=ans needs a field that is not there \\(present: alt or answers\\)"
+    ):
         loaded(tmp_path, "zsre", MEND, target="ans")
 
 
 @pytest.mark.parametrize(
     ("how", "asked"),
-    [("stored", "nq question: who sang it"), ("question-mark", "nq question: who sang it?"), ("plain", "who sang it?")],
+    [
+        ("stored", "nq question: who sang it"),
+        ("question-mark", "nq question: who sang it?"),
+        ("plain", "who sang it?"),
+    ],
 )
 def test_the_unrelated_question_of_zsre(tmp_path: Path, how: str, asked: str) -> None:
     case = only(loaded(tmp_path, "zsre", MEND, loc=how))
     (probe,) = of(case, "locality")
-    assert (probe.prompt, probe.accepted, probe.reference, probe.aspect) == (asked, (), "Tobin", "locality")
+    assert (probe.prompt, probe.accepted, probe.reference, probe.aspect) == (
+        asked,
+        (),
+        "Tobin",
+        "locality",
+    )
 
 
 def test_zsre_of_knowedit(tmp_path: Path) -> None:
@@ -229,7 +264,10 @@ def test_custom_from_csv_with_lists_in_cells(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     first, second = load("custom", path).cases
-    assert [p.prompt for p in of(first, "generalization")] == ["Mara Elder lives in", "Mara Elder is at"]
+    assert [p.prompt for p in of(first, "generalization")] == [
+        "Mara Elder lives in",
+        "Mara Elder is at",
+    ]
     assert {p.prompt: p.reference for p in of(first, "locality")} == {"q": "a", "r": "b"}
     assert second.requests[0].subject == "Tobin Vale"
     assert [p.prompt for p in of(second, "generalization")] == ["Tobin Vale is [sic] at"]

@@ -34,7 +34,11 @@ def note(loaded: Loaded, words: str) -> int:
 def test_counterfact_flattened() -> None:
     loaded = load("counterfact", file("counterfact_edit_1k.json"))
     assert (len(loaded.cases), len(loaded.quarantined), loaded.form) == (1000, 0, "edit")
-    assert counts(loaded) == {"efficacy": 1000, "generalization": 1000, "locality/neighborhood": 1000}
+    assert counts(loaded) == {
+        "efficacy": 1000,
+        "generalization": 1000,
+        "locality/neighborhood": 1000,
+    }
     assert all(case.requests[0].subject for case in loaded.cases)
     assert all(len(case.requests[0].target_new.split()) == 1 for case in loaded.cases)
     assert loaded.cases[0].requests[0].target_new == "English"
@@ -105,7 +109,9 @@ def test_a_seeded_sample_of_a_public_file_is_a_subset_and_repeats(name: str) -> 
         ("QAEdit_inter_1k.json", "prompt", "rephrase", 0.3),
     ],
 )
-def test_guessed_subjects_agree_with_given_ones(name: str, prompt: str, rephrase: str, least: float) -> None:
+def test_guessed_subjects_agree_with_given_ones(
+    name: str, prompt: str, rephrase: str, least: float
+) -> None:
     rows = json.loads(file(name).read_text(encoding="utf-8"))
     right = sum(guess(row[prompt], [row[rephrase]]) == row["subject"] for row in rows)
     assert right / len(rows) >= least

@@ -11,7 +11,13 @@ from truing.benchmarks.subjects import guess, occurrences
 
 @pytest.mark.parametrize(
     ("text", "subject", "count"),
-    [("banana", "ana", 2), ("Rome", "Rome", 1), ("Rome", "rome", 0), ("aaaa", "aa", 3), ("", "x", 0)],
+    [
+        ("banana", "ana", 2),
+        ("Rome", "Rome", 1),
+        ("Rome", "rome", 0),
+        ("aaaa", "aa", 3),
+        ("", "x", 0),
+    ],
 )
 def test_overlapping_occurrences_count(text: str, subject: str, count: int) -> None:
     assert occurrences(text, subject) == count
@@ -38,7 +44,10 @@ def test_capitalised_and_quoted_spans_are_guessed(prompt: str, subject: str) -> 
 def test_rephrases_decide_between_spans() -> None:
     prompt = "In the summer of Great Heat, Mara Elder moved to"
     assert guess(prompt, ["The home of Mara Elder is now in"]) == "Mara Elder"
-    assert guess("who sings the quiet river song", ["the singer of the quiet river song is"]) == "quiet river song"
+    assert (
+        guess("who sings the quiet river song", ["the singer of the quiet river song is"])
+        == "quiet river song"
+    )
 
 
 def test_without_a_clue_there_is_no_guess() -> None:

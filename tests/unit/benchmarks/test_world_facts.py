@@ -125,11 +125,23 @@ def test_the_beginning_of_the_list_mixes_relations_and_never_changes() -> None:
 
 
 def test_options_choose_request_relation_and_numbers() -> None:
-    loaded = load("world", options={"request": "question", "relation": "guild_craft", "neighbors": 0, "same_subject": 1})
+    loaded = load(
+        "world",
+        options={
+            "request": "question",
+            "relation": "guild_craft",
+            "neighbors": 0,
+            "same_subject": 1,
+        },
+    )
     assert {case.id.split("/")[0] for case in loaded.cases} == {"guild_craft"}
     assert all(case.requests[0].prompt.endswith("?") for case in loaded.cases)
-    assert not any(probe.aspect == "locality/neighborhood" for c in loaded.cases for probe in c.probes)
-    assert loaded.dataset == "world[request=question,relation=guild_craft,neighbors=0,same_subject=1]"
+    assert not any(
+        probe.aspect == "locality/neighborhood" for c in loaded.cases for probe in c.probes
+    )
+    assert (
+        loaded.dataset == "world[request=question,relation=guild_craft,neighbors=0,same_subject=1]"
+    )
     with pytest.raises(UnknownName, match="guild_craft"):
         load("world", options={"relation": "guild_crafts"})
     assert parse_options(WORLD, {}).model_dump()["world"] == 0

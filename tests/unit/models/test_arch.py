@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import CONFIGS, MOE, tiny_model
 
+from tiny import CONFIGS, MOE, tiny_model
 from truing.errors import BadInput, NotPossible, UnknownFamily
 from truing.models.arch import PER_LAYER, Arch, GuessedFamily, describe, verify
 from truing.models.families import FAMILIES

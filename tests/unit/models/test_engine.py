@@ -18,7 +18,6 @@ from truing.models.asks import Decoding, GenerateAsk, ScoreAsk, Scored
 from truing.models.engine import job_of, score_batch
 from truing.models.handle import Model
 from truing.models.positions import Positions
-from truing.types import Message
 
 QUESTIONS = [
     ("The Eiffel Tower is in the city of", "Paris"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tiny import TOKENIZERS, tiny_model, tiny_tokenizer
 
+from tiny import TOKENIZERS, tiny_model, tiny_tokenizer
 from truing.models.fingerprint import tokenizer_fingerprint, weight_fingerprint
 
 

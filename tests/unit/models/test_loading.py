@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import tiny
 
+from tiny import tiny
 from truing.errors import BadInput, CannotLoad, TruingError, UnknownName
 from truing.models.loading import load
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import TOKENIZERS, tiny_tokenizer
 
+from tiny import TOKENIZERS, tiny_tokenizer
 from truing.errors import BadInput, BadRequest, NotPossible
 from truing.models.spans import Speller, spaced
 from truing.types import Message

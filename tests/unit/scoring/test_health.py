@@ -99,3 +99,9 @@ def test_texts_with_a_word_are_not_empty() -> None:
 
 def test_words_and_marks_are_tokens() -> None:
     assert word_tokens("It's Rome, isn't it?") == ("It's", "Rome", ",", "isn't", "it", "?")
+
+
+@given(st.text("ab", min_size=1, max_size=4), st.integers(6, 12), st.text("cdefgh", max_size=60))
+def test_a_run_of_characters_is_a_loop_when_it_is_half_of_the_text(unit: str, times: int, rest: str) -> None:
+    run = unit * times
+    assert looping(run + rest[: len(run)])

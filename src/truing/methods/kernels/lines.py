@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from truing.errors import BadRequest
 from truing.models.spans import Span, Speller, occurrences, spaced
@@ -32,24 +32,27 @@ def subject_line(speller: Speller, request: EditRequest, prefix: str = "") -> Li
     return Line(tuple(speller.prompt_ids(text)), speller.token_at(text, _end(request, prefix)))
 
 
-def target_line(speller: Speller, request: EditRequest, prefix: str = "") -> Line:
+def answer_line(speller: Speller, request: EditRequest, prefix: str = "") -> Line:
     """``prefix``, the prompt and the target but for its last token; every target token is read.
 
     Prompt and target are tokenised jointly, so that ids are those the model meets in text.
     """
-    text = prefix + request.prompt
-    span = speller.join(text, request.target_new)
-    at = 0
-    if request.subject is not None:
-        joint = text + spaced(text, request.target_new)
-        at = speller.token_at(joint, _end(request, prefix))
-        if at >= span.start:
-            raise BadRequest(
-                f"request '{request.id}': the subject and the target share a token",
-                "Put something between them, or use a method without subjects.",
-            )
+    span = speller.join(prefix + request.prompt, request.target_new)
     reads = range(span.start - 1, len(span.ids) - 1)
-    return Line(span.ids[:-1], at, tuple(reads), span.continuation)
+    return Line(span.ids[:-1], 0, tuple(reads), span.continuation)
+
+
+def target_line(speller: Speller, request: EditRequest, prefix: str = "") -> Line:
+    """:func:`answer_line`, acting on the subject's last token."""
+    line = answer_line(speller, request, prefix)
+    text = prefix + request.prompt
+    at = speller.token_at(text + spaced(text, request.target_new), _end(request, prefix))
+    if at > line.reads[0]:
+        raise BadRequest(
+            f"request '{request.id}': the subject and the target share a token",
+            "Put something between them, or use a method without subjects.",
+        )
+    return replace(line, at=at)
 
 
 def essence_line(speller: Speller, request: EditRequest) -> Line:

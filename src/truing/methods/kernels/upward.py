@@ -12,7 +12,7 @@ Shape letters: B rows, T columns of a pass, N reads over all rows, V vocabulary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -121,7 +121,8 @@ class Upward:
         return out.float()
 
     def logits(self) -> Tensor:
-        with _handing_on([self._model.arch.block(i) for i in range(self._start)], self._below):
+        below = [self._model.arch.block(layer) for layer in range(self._start)]
+        with replaced(below, lambda *args, **kwargs: self._below):
             return self._pass()
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -209,24 +210,20 @@ def _untouched(past: DynamicCache | None) -> DynamicCache | None:
 
 
 @contextmanager
-def _handing_on(blocks: Sequence[nn.Module], below: Any) -> Iterator[None]:
-    """Inside, ``blocks`` compute nothing and put out ``below``."""
-
-    def hand_on(*args: Any, **kwargs: Any) -> Any:
-        return below
-
+def replaced(modules: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Inside, ``modules`` compute ``forward``; hooks on them still run."""
     with ExitStack() as stack:
-        for block in blocks:
-            stack.callback(_put_back, block, vars(block).get("forward"))
-            block.forward = hand_on
+        for module in modules:
+            stack.callback(_put_back, module, vars(module).get("forward"))
+            module.forward = forward
         yield
 
 
-def _put_back(block: nn.Module, forward: Any) -> None:
+def _put_back(module: nn.Module, forward: Any) -> None:
     if forward is None:
-        del block.forward
+        del module.forward
     else:
-        block.forward = forward
+        module.forward = forward
 
 
 def _select(below: Any, rows: Tensor) -> Any:

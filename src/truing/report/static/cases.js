@@ -232,7 +232,9 @@
   }
   body.addEventListener("click", (event) => {
     const tr = event.target.closest("tr");
-    if (tr) choose(Number(tr.dataset.row), false);
+    if (!tr) return;
+    choose(Number(tr.dataset.row), false);
+    if (event.detail === 0) detail.focus({ preventScroll: true });
   });
   home.querySelectorAll("[data-page]").forEach((button) => button.addEventListener("click", () => { page += Number(button.dataset.page); render(); }));
   form.addEventListener("input", refresh);

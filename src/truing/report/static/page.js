@@ -2,7 +2,6 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  root.classList.add("js");
 
   /* Theme: auto, light, dark. */
   const toggle = document.querySelector("[data-theme-toggle]");

@@ -1,0 +1,111 @@
+"""A run that was killed at any moment and gone on with is the run that was never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toy_runs import toy_model, toy_plan
+from truing.errors import Locked
+from truing.models.handle import Model
+from truing.runs.events import RowsWritten
+from truing.runs.execute import execute
+from truing.runs.plan import ModelSpec, Plan
+from truing.runs.store import Store, read_edits, read_rows, read_summary, read_verdicts
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+def plan_in(folder: Path) -> Plan:
+    return toy_plan(
+        folder,
+        count=7,
+        methods=["nudge", {"name": "nudge", "label": "whole", "config": {"kind": "dense"}}, "ice"],
+        regimes=["single", "sequential,every=3", "batch-2"],
+        checkpoint_every=2,
+    )
+
+
+def loader(cache: Path) -> Callable[[ModelSpec], Model]:
+    return lambda spec: toy_model(spec, cache=cache)
+
+
+def run_killed(plan: Plan, out: Path, cache: Path, after: float) -> bool:
+    """Go on with the run in a child process and kill it ``after`` seconds; whether it finished."""
+    child = os.fork()
+    if not child:
+        try:
+            execute(plan, out, resume=True, load=loader(cache))
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + after
+    while time.monotonic() < deadline:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def tear(path: Path, rng: random.Random) -> None:
+    """Cut some bytes off the end of a file, as a lost write does."""
+    if path.exists():
+        size = path.stat().st_size
+        os.truncate(path, max(0, size - rng.randrange(600)))
+
+
+def facts(out: Path) -> dict[str, Any]:
+    """Everything in a run folder that must not depend on interruptions."""
+    edits = sorted(
+        (dataclasses.replace(e, seconds=0, peak_bytes=None) for e in read_edits(out)),
+        key=lambda e: (e.cell, e.first),
+    )
+    summary = read_summary(out)
+    assert summary is not None
+    return {
+        "rows": [dataclasses.replace(row, seconds=None) for row in read_rows(out)],
+        "verdicts": {(v.row, v.judge): v for v in read_verdicts(out)},
+        "edits": edits,
+        "measures": summary.measures,
+    }
+
+
+def killed_and_resumed(tmp_path: Path, kills: int, torn: bool) -> None:
+    plan, rng = plan_in(tmp_path), random.Random(kills)
+    begun = time.monotonic()
+    execute(plan, tmp_path / "whole", load=loader(tmp_path / "cache-whole"))
+    usual = time.monotonic() - begun
+    out, cache, killed = tmp_path / "broken", tmp_path / "cache-broken", 0
+    for _ in range(kills * 3):
+        if killed == kills or run_killed(plan, out, cache, rng.uniform(0, 2.5 * usual / kills)):
+            break
+        killed += 1
+        if torn:
+            tear(out / "rows-0.jsonl", rng)
+            tear(out / "verdicts-0.jsonl", rng)
+    assert killed >= min(3, kills)
+    execute(plan, out, resume=True, load=loader(cache))
+    whole, broken = facts(tmp_path / "whole"), facts(out)
+    keys = [row.key for row in broken["rows"]]
+    assert len(keys) == len(set(keys))
+    for kind, expected in whole.items():
+        assert broken[kind] == expected, kind
+
+
+def test_four_kills(tmp_path: Path) -> None:
+    killed_and_resumed(tmp_path, 4, torn=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [False, True])
+def test_twenty_kills(tmp_path: Path, torn: bool) -> None:
+    killed_and_resumed(tmp_path, 20, torn)
