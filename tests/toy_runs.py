@@ -79,8 +79,7 @@ def facts(count: int) -> list[dict[str, Any]]:
             "target_new": PLACES[i % len(PLACES)],
             "subject": f"Glass Gate number {i}",
             "rephrases": [f"To see the Glass Gate number {i}, go to"],
-            "locality": [{"prompt": f"The Tin Spire {i % 3} is in the city of"}],
-            "open_prompts": [f"Glass Gate number {i} is"],
+            "locality": [{"prompt": f"The Tin Spire {i % 3} is in the city of", "answer": "Velt"}],
         }
         for i in range(count)
     ]
@@ -100,9 +99,9 @@ def toy_plan(folder: Path, count: int = 5, **values: Any) -> Plan:
         "methods": ["nudge"],
         "benchmark": "custom",
         "data": "facts.jsonl",
-        "protocols": ["synthetic", "wild"],
+        "protocols": ["synthetic", "synthetic,decoding=greedy"],
         "at_once": 2,
-        "noise_sample": 4,
+        "noise_sample": 2,
         **values,
     }
     return parse(raw, root=folder)

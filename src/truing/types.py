@@ -94,6 +94,8 @@ class Response:
     Teacher-forced: ``token_ids`` are the reference's tokens, ``predicted`` the argmax at the same
     positions, ``text`` the decoded ``predicted``, ``logprobs`` those of ``token_ids`` (nats),
     ``stop`` is ``forced``.
+    Gold-length answers, forced or free, hold the reference's ids in ``token_ids`` and the model's
+    in ``predicted``.
     """
 
     text: str

@@ -50,7 +50,7 @@ def choose(keys: Sequence[str], limit: int | None, how: How, seed: int) -> list[
 
 
 def _rank(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{key}".encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(f"{seed}\x1f{key}".encode("utf-8", "surrogatepass")).digest()
 
 
 def distinct(ids: Sequence[str]) -> list[str]:

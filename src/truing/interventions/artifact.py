@@ -97,8 +97,8 @@ def save(iv: Intervention, folder: str | Path) -> Path:
     parts: list[LowRankPart | DensePart | OpPart | PrefixPart] = []
     tensors = {f"memo.{name}": tensor for name, tensor in iv.memo.items()}
     for at, part in enumerate(iv.parts):
-        header, named = _split(part)
-        parts.append(header)
+        kind, named = _split(part)
+        parts.append(kind)
         tensors |= {f"parts.{at}.{role}": tensor for role, tensor in named.items()}
     blob = dump_tensors({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()})
     header = Header(
@@ -221,9 +221,10 @@ def _tensors(folder: Path, header: Header) -> dict[str, Tensor]:
     if hashlib.sha256(blob).hexdigest() != header.tensors_sha256:
         raise _damaged(folder, f"{TENSORS} is not the file that was saved (sha256 differs)")
     try:
-        return load_tensors(blob)
+        tensors: dict[str, Tensor] = load_tensors(blob)
     except SafetensorError as error:
         raise _damaged(folder, f"{TENSORS}: {error}") from None
+    return tensors
 
 
 def _damaged(folder: Path, why: str) -> CannotLoad:

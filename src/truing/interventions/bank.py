@@ -171,9 +171,9 @@ class _Branch:
         n_rows = self.seats.n_rows
         if isinstance(module, nn.Embedding):
             return self._embed(x, output)
-        if n_rows is not None and x.shape[0] != n_rows:  # (rows x tokens, features)
-            y_B_T_O = output.unflatten(0, (n_rows, -1))
-            return self._add(x.unflatten(0, (n_rows, -1)), y_B_T_O).flatten(0, 1)
+        if n_rows is not None and x.ndim == 2:  # (rows x tokens, features)
+            y_B_T_O = output.reshape(n_rows, -1, output.shape[-1])
+            return self._add(x.reshape(n_rows, -1, x.shape[-1]), y_B_T_O).flatten(0, 1)
         return self._add(x, output)
 
     def _add(self, x_B_T_I: Tensor, y_B_T_O: Tensor) -> Tensor:
@@ -198,7 +198,7 @@ class _Branch:
             left_R_O_K, right_R_I_K = self._taken
             return (x_R_T_I @ right_R_I_K) @ left_R_O_K.transpose(1, 2)
         out = x_R_T_I.new_empty(*x_R_T_I.shape[:2], left.shape[1])
-        for entry in which.unique().tolist():
+        for entry in sorted(set(which.tolist())):
             mine = (which == entry).nonzero()[:, 0].to(out.device)
             out[mine] = (x_R_T_I[mine] @ right[entry]) @ left[entry].T
         return out

@@ -59,7 +59,7 @@ class Op:
 
 
 def _as_is(vector: Tensor) -> Tensor:
-    return vector.to(torch.float32).reshape(1, -1)
+    return vector.float().reshape(1, -1)
 
 
 def _unit(vector: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ def _unit(vector: Tensor) -> Tensor:
     norm = wide.norm()
     if norm == 0:
         raise BadInput("a direction of length zero", "Check how the vector was made.")
-    return (wide / norm).to(torch.float32)
+    unit: Tensor = wide / norm
+    return unit.float()
 
 
 def _basis(vectors: Tensor) -> Tensor:
@@ -80,7 +81,8 @@ def _basis(vectors: Tensor) -> Tensor:
         raise BadInput(
             f"{wide.shape[0]} directions span fewer dimensions", "Drop the dependent directions."
         )
-    return q.T.to(torch.float32)
+    rows: Tensor = q.T
+    return rows.float()
 
 
 def _add(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:

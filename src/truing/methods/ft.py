@@ -81,7 +81,7 @@ def guess(n_layers: int) -> Tuned:
 
 def _settings(model: Model, config: FtConfig) -> tuple[int, Schedule, dict[str, Any]]:
     tuned, source = look_up(model, TABLE, guess)
-    limit = given(config.limit, tuned.limit)
+    limit = tuned.limit if config.limit is None else config.limit
     schedule = Schedule(
         epochs=given(config.steps, tuned.steps),
         lr=given(config.lr, tuned.lr),

@@ -180,7 +180,7 @@ def measure(
         subject_line(model.speller, request, p) for request in requests for p in plan.prefixes
     ]
     acts = capture(model, lines, [keys, last], [change for change in under for _ in plan.prefixes])
-    keys_N_C_F = acts[keys].unflatten(0, (len(requests), count))
+    keys_N_C_F = acts[keys].reshape(len(requests), count, -1)
     bare_N_F, prefixed_N_C_F = keys_N_C_F[:, 0], keys_N_C_F[:, 1:]
     mean_N_F = (bare_N_F + prefixed_N_C_F.mean(1)) / 2 if count > 1 else bare_N_F
     return mean_N_F, acts[last][::count]

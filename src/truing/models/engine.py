@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -177,7 +177,7 @@ def answer(
 
 def batches(
     model: Model, jobs: Sequence[Job], work: Work[T]
-) -> Iterator[tuple[list[Job], list[T]]]:
+) -> Generator[tuple[list[Job], list[T]], None, None]:
     """Answered batches. Close it (``closing``) so that no change stays in force after an error."""
     mixed: dict[type | None, list[Job]] = {}
     grouped: dict[str, list[Job]] = {}

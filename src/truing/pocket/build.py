@@ -26,10 +26,10 @@ from truing.pocket.tokens import train_tokenizer, wrap
 
 log = logging.getLogger(__name__)
 
-STEPS = 15_000
-BATCH_TOKENS = 768
+STEPS = 9500
+BATCH_TOKENS = 1024
 POOL = 4096
-PEAK_RATE = 2e-3
+PEAK_RATE = 2.5e-3
 WEIGHT_DECAY = 0.1
 WARMUP, DECAY = 0.02, 0.5
 MAX_LENGTH = 512

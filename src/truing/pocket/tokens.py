@@ -13,7 +13,7 @@ from truing.benchmarks.world.corpus import documents
 from truing.benchmarks.world.language import BOS, END, EOS, PAD, ROLES, SPECIAL, text_of
 from truing.benchmarks.world.world import World
 
-VOCABULARY = 2048
+VOCABULARY = 2560
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<|' + message['role'] + '|> ' + message['content'] | trim + '" + END + "' }}"

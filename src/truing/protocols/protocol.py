@@ -1,6 +1,6 @@
 """How a question is asked and its answer is scored: four axes, one id.
 
-The axes are those of Yang et al. 2025 ("The Mirage of Model Editing", sec. 4): the input's
+The axes are those of Yang et al. 2025 ("The Mirage of Model Editing"): the input's
 template, the decoding, where the answer is cut, and the scorer. The id spells them out, for example
 ``bare/teacher-forced/gold-length/token-match``. Two numbers are comparable only under equal ids;
 nothing in Truing averages over different ones.
@@ -110,7 +110,7 @@ def differences(a: Protocol, b: Protocol) -> tuple[str, ...]:
 def ladder(protocol: Protocol) -> list[Protocol]:
     """From ``synthetic`` to ``protocol``, one axis changed at each step.
 
-    This is the ablation that shows where an inflated score comes from (Yang et al. 2025, sec. 4).
+    This is the ablation that shows where an inflated score comes from (Yang et al. 2025).
     Order: decoding, scorer, truncation, template. The scorer changes before the truncation because
     token matching has no meaning once answers end where they like. Axes that do not differ give
     no step.

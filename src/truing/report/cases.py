@@ -126,7 +126,9 @@ def settings(runs: Sequence[Run]) -> dict[tuple[str, str, str], str]:
                 words.moment(m.moment),
             )
         for row in run.rows:
-            facts.setdefault((run.name, row.cell, row.moment), ("", "", row.cell, words.moment(row.moment)))
+            facts.setdefault(
+                (run.name, row.cell, row.moment), ("", "", row.cell, words.moment(row.moment))
+            )
     several = [len({f[i] for f in facts.values()}) > 1 for i in range(2)]
     moments: dict[str, set[str]] = {}
     for key, f in facts.items():
@@ -181,7 +183,9 @@ def _text(response: Response | None) -> str | None:
 
 def _add_questions(rows: list[list[Any]], strings: Strings) -> None:
     """Give every row the shortest prompt of its case and probe: the question without templates."""
-    case, probe, prompt, question = (FIELDS.index(n) for n in ("case", "probe", "prompt", "question"))
+    case, probe, prompt, question = (
+        FIELDS.index(n) for n in ("case", "probe", "prompt", "question")
+    )
     shortest: dict[tuple[int, int], int] = {}
     for row in rows:
         key = (row[case], row[probe])

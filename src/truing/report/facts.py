@@ -44,7 +44,9 @@ def strip(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 def when(runs: Sequence[Run]) -> str:
     """``Run of 2 March 2026 · 17 min``: when the first run began and how long all took."""
-    times = [(_time(run.manifest.get("created")), _time(run.manifest.get("finished"))) for run in runs]
+    times = [
+        (_time(run.manifest.get("created")), _time(run.manifest.get("finished"))) for run in runs
+    ]
     started = [begin for begin, _ in times if begin]
     if not started:
         return "Report"
@@ -80,7 +82,9 @@ def methods(runs: Sequence[Run]) -> list[Setting]:
             edits.setdefault(edit.cell, []).append(edit)
         for ident, cell in run.cells.items():
             config = tuple(flatten(cell.get("config") or {}))
-            found.setdefault((str(cell.get("method", "?")), config), []).extend(edits.get(ident, []))
+            found.setdefault((str(cell.get("method", "?")), config), []).extend(
+                edits.get(ident, [])
+            )
     return [Setting(method, config, _cost(edits)) for (method, config), edits in found.items()]
 
 
@@ -91,7 +95,11 @@ def _cost(edits: Sequence[EditRecord]) -> str:
         return ""
     failed = sum(len(edit.failed) for edit in edits)
     each = seconds / requests
-    text = f"{words.plural(requests, 'edit')}, {each:.2f} s each" if each >= 0.005 else words.plural(requests, "edit")
+    text = (
+        f"{words.plural(requests, 'edit')}, {each:.2f} s each"
+        if each >= 0.005
+        else words.plural(requests, "edit")
+    )
     return f"{text}; {failed} failed" if failed else text
 
 

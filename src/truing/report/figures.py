@@ -125,7 +125,15 @@ def amounts(grid: Grid, column: Column) -> Figure | None:
     ]
     return _figure(
         "amount",
-        (grid.model, grid.benchmark, grid.regime, column.aspect, column.metric, column.protocol, column.moment),
+        (
+            grid.model,
+            grid.benchmark,
+            grid.regime,
+            column.aspect,
+            column.metric,
+            column.protocol,
+            column.moment,
+        ),
         f"{words.metric_title(column.metric)} · {words.aspect_title(column.aspect).lower()}",
         f"{grid.title}. One dot per method; the dashed line is the unedited model.",
         found,
@@ -138,8 +146,12 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
 
     One labelled dot per method with both intervals; the top right corner is the aim.
     """
-    across = {p.label: p for p in points(grid, primary(grid, gain, moment)) if p.protocol == protocol}
-    upward = {p.label: p for p in points(grid, primary(grid, cost, moment)) if p.protocol == protocol}
+    across = {
+        p.label: p for p in points(grid, primary(grid, gain, moment)) if p.protocol == protocol
+    }
+    upward = {
+        p.label: p for p in points(grid, primary(grid, cost, moment)) if p.protocol == protocol
+    }
     both = [label for label in across if label in upward]
     if len(both) < 2:
         return None
@@ -164,11 +176,21 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
     layers: list[Spec] = [
         {
             "mark": thin,
-            "encoding": {"x": {**x_of, "field": "x_low"}, "x2": {"field": "x_high"}, "y": y_of, "color": colour},
+            "encoding": {
+                "x": {**x_of, "field": "x_low"},
+                "x2": {"field": "x_high"},
+                "y": y_of,
+                "color": colour,
+            },
         },
         {
             "mark": thin,
-            "encoding": {"x": x_of, "y": {**y_of, "field": "y_low"}, "y2": {"field": "y_high"}, "color": colour},
+            "encoding": {
+                "x": x_of,
+                "y": {**y_of, "field": "y_low"},
+                "y2": {"field": "y_high"},
+                "color": colour,
+            },
         },
         {
             "mark": {"type": "circle", "size": 130, "opacity": 1},
@@ -194,7 +216,11 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
         f"{titles[0]} against {titles[1].lower()} · {words.protocol(protocol)}",
         f"{grid.title}. One dot per method; the top right corner is the aim.",
         found,
-        {"height": STEP * max(len(grid.lines), 5) - 16, "data": {"values": values}, "layer": layers},
+        {
+            "height": STEP * max(len(grid.lines), 5) - 16,
+            "data": {"values": values},
+            "layer": layers,
+        },
     )
 
 
@@ -277,6 +303,7 @@ def _figure(
     kind: str, key: Sequence[str], title: str, what: str, found: Sequence[Point], body: Spec
 ) -> Figure:
     told = " ".join((title + ".", what, describe(found)))
+    headers, rows = _table(found)
     return Figure(
         id="-".join((kind, *("".join(ch if ch.isalnum() else "_" for ch in part) for part in key))),
         title=title,
@@ -288,10 +315,18 @@ def _figure(
             "width": "container",
             **body,
         },
-        headers=HEADERS,
-        rows=tuple(_row(p) for p in found),
+        headers=headers,
+        rows=rows,
         broad=kind == "tradeoff",
     )
+
+
+def _table(found: Sequence[Point]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Headers and rows; columns that say the same of every row are left out."""
+    rows = [_row(p) for p in found]
+    always = {"Method", "Mean", "Interval", "n"}
+    kept = [i for i, h in enumerate(HEADERS) if h in always or len({row[i] for row in rows}) > 1]
+    return tuple(HEADERS[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows)
 
 
 def _row(p: Point) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from truing.types import Measure, Moment
 
 Kind = Literal["score", "reading", "compatibility"]
 KINDS: tuple[Kind, ...] = ("score", "reading", "compatibility")
-MOMENTS: dict[str, int] = {"base": 0, "immediate": 1, "final": 2, "step": 3}
+MOMENTS: tuple[Moment, ...] = ("immediate", "final", "base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,9 @@ class Grid:
 
     @property
     def moments(self) -> list[Moment]:
-        """The moments that have columns, in time."""
-        return sorted({c.moment for c in self.columns}, key=lambda m: MOMENTS[m])
+        """The moments that have columns; what was measured before any edit stands last."""
+        held = {c.moment for c in self.columns}
+        return [m for m in MOMENTS if m in held]
 
     def select(self, kind: Kind, moment: Moment) -> tuple[Column, ...]:
         """The columns of one kind at one moment."""
@@ -166,7 +167,7 @@ def _grid(key: tuple[str, str, str], measures: Sequence[Measure], cells: Cells) 
         key=lambda c: (
             KINDS.index(c.kind),
             words.aspect_order(c.aspect),
-            MOMENTS[c.moment],
+            MOMENTS.index(c.moment),
             protocols.index(c.protocol),
             judges.index(c.judge),
             c.metric,

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.errors import StoreError
 from truing.runs.store import (
     EditRecord,
     read_edits,
     read_manifest,
     read_rows,
-    read_summary,
     read_verdicts,
 )
+from truing.runs.summary import load_or_summarise
 from truing.types import Measure, Row, Verdict
 
 
@@ -43,14 +42,10 @@ class Run:
 def read_run(folder: Path, *, cases_per_cell: int = 50) -> Run:
     """Read a run folder. Of every cell the rows of its first ``cases_per_cell`` cases are kept.
 
-    Raises ``StoreError`` when the folder holds no summary yet or a file cannot be read.
+    A run without a summary (interrupted) gets one from the rows that are there. Raises
+    ``StoreError`` for a folder that is not a run or a file that cannot be read.
     """
-    summary = read_summary(folder)
-    if summary is None:
-        raise StoreError(
-            f"{folder} has no results yet: there is no summary.json",
-            "`truing run` writes it when it ends; add --resume to finish an interrupted run.",
-        )
+    summary = load_or_summarise(folder)
     kept: list[Row] = []
     of_cell: dict[str, set[str]] = {}
     cases: set[str] = set()

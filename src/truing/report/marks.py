@@ -82,7 +82,13 @@ def colour_by_protocol(grid: Grid, found: Sequence[Point], *, legend: bool = Tru
         "field": "protocol",
         "type": "nominal",
         "scale": {"domain": list(domain), "range": "ordinal"},
-        "legend": {"title": None, "symbolType": "circle", "symbolSize": 90, "symbolOpacity": 1, "values": shown}
+        "legend": {
+            "title": None,
+            "symbolType": "circle",
+            "symbolSize": 90,
+            "symbolOpacity": 1,
+            "values": shown,
+        }
         if legend
         else None,
     }

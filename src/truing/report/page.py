@@ -34,6 +34,7 @@ class Group:
 
     grid: Grid
     findings: list[sentences.Finding]
+    noise: str
     beside: list[Figure]
     side_effects: list[Figure]
     retention: list[Figure]
@@ -60,48 +61,49 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     groups = [_group(grid, measures, cells) for grid in laid_out]
     places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
     packed = cases.pack(runs, variants(measures, cells))
-    figures = {
-        f.id: f.spec
-        for g in groups
-        for f in (*g.beside, *g.side_effects, *g.retention)
-    }
+    figures = {f.id: f.spec for g in groups for f in (*g.beside, *g.side_effects, *g.retention)}
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
-    scripts = [Markup(_static(f"vendor/{name}")) for name in VENDORED] if figures else []  # noqa: S704
-    first = Markup(_static("first.js"))  # noqa: S704
-    scripts += [Markup(_static(name)) for name in OWN]  # noqa: S704
-    return _environment().get_template("page.html").render(
-        version=__version__,
-        title=" + ".join(run.name for run in runs),
-        runs=runs,
-        groups=groups,
-        lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
-        strip=facts.strip(runs),
-        shown=facts.shown(runs, cases_per_cell),
-        methods=facts.methods(runs),
-        provenance=[(run, facts.flatten(facts.provenance(run)), run.plan) for run in runs],
-        warnings=facts.warnings(runs),
-        quarantined=facts.quarantined(runs),
-        protocols=[(p, words.axes(p)) for p in facts.protocols(runs)],
-        glossary=entries(measures),
-        undefined=undefined(measures),
-        briefs=cases.briefs(packed),
-        case_data=_json(packed),
-        figure_data=_json({"specs": figures, "themes": themes}),
-        style=Markup(_static("page.css")),  # noqa: S704
-        scripts=scripts,
-        first=first,
-        policy=_policy([first, *scripts]),
-        when=facts.when(runs),
-        words=words,
-        setting_title=setting_title,
-        place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
-        place=lambda m: "" if m is None else places.get((m.cell, m.moment), ""),
+    scripts = [Markup(_static(f"vendor/{name}")) for name in VENDORED] if figures else []
+    first = Markup(_static("first.js"))
+    scripts += [Markup(_static(name)) for name in OWN]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            version=__version__,
+            title=" + ".join(run.name for run in runs),
+            runs=runs,
+            groups=groups,
+            lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
+            strip=facts.strip(runs),
+            shown=facts.shown(runs, cases_per_cell),
+            methods=facts.methods(runs),
+            provenance=[(run, facts.flatten(facts.provenance(run)), run.plan) for run in runs],
+            warnings=facts.warnings(runs),
+            quarantined=facts.quarantined(runs),
+            protocols=[(p, words.axes(p)) for p in facts.protocols(runs)],
+            glossary=entries(measures),
+            undefined=undefined(measures),
+            briefs=cases.briefs(packed),
+            case_data=_json(packed),
+            figure_data=_json({"specs": figures, "themes": themes}),
+            style=Markup(_static("page.css")),
+            scripts=scripts,
+            first=first,
+            policy=_policy([first, *scripts]),
+            when=facts.when(runs),
+            words=words,
+            setting_title=setting_title,
+            place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
+            place=lambda m: "" if m is None else places.get((m.cell, m.moment), ""),
+        )
     )
 
 
 def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
     moment = sentences.main_moment(grid)
-    aspects = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
+    measured = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
+    aspects = [a for a in measured if "/" not in a or a.partition("/")[0] not in measured]
     heads = {a: a.partition("/")[0] for a in aspects}
     costs = [a for a in aspects if heads[a] == "locality"]
     free = [p for p in grid.protocols if words.family(p) == "wild"]
@@ -114,7 +116,10 @@ def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
     return Group(
         grid,
         sentences.findings(grid),
-        _present(beside(grid, a, moment) for a in aspects if heads[a] not in ("locality", "fluency")),
+        sentences.noise(grid),
+        _present(
+            beside(grid, a, moment) for a in aspects if heads[a] not in ("locality", "fluency")
+        ),
         _present(
             (
                 *(beside(grid, a, moment) for a in costs),
@@ -134,7 +139,10 @@ def _curves(grid: Grid, measures: Sequence[Measure], cells: Cells) -> list[Figur
         if (m.model, m.benchmark, m.regime) == (grid.model, grid.benchmark, grid.regime)
         and words.is_score(m.metric)
         and not m.compatibility
+        and m.moment != "base"
     ]
+    parents = {m.aspect for m in mine if "/" not in m.aspect}
+    mine = [m for m in mine if "/" not in m.aspect or m.aspect.partition("/")[0] not in parents]
     if not any(m.moment == "step" for m in mine) and len({m.moment for m in mine}) < 2:
         return []
     labels = {cell: line.label for cell, line in variants(mine, cells).items()}
@@ -170,7 +178,9 @@ def _place_title(grid: Grid, moment: Moment, among: Sequence[Grid]) -> str:
 
 def _by_aspect(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Aspects in order, with the number of neighbouring columns that each spans."""
-    return [(aspect, len(list(group))) for aspect, group in groupby(columns, key=lambda c: c.aspect)]
+    return [
+        (aspect, len(list(group))) for aspect, group in groupby(columns, key=lambda c: c.aspect)
+    ]
 
 
 def _json(value: Any) -> Markup:
@@ -178,15 +188,18 @@ def _json(value: Any) -> Markup:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _policy(scripts: Sequence[str]) -> str:
     """A content security policy: nothing from anywhere, and no script but the ones of this page."""
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
+        for s in scripts
     )
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {hashes}"
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {hashes}"
+    )
 
 
 def _static(name: str) -> str:

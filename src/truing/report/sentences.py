@@ -20,8 +20,30 @@ class Finding:
 
 
 def main_moment(grid: Grid) -> Moment:
-    """The moment that a grid is summed up by: the latest, after all edits where that was measured."""
-    return grid.moments[-1]
+    """The moment that a grid is summed up by: after all edits where that was measured."""
+    return "final" if "final" in grid.moments else grid.moments[0]
+
+
+def noise(grid: Grid) -> str:
+    """How often the unedited model's own answers change between two passes, or nothing."""
+    found = [
+        m
+        for line in grid.lines
+        for c in grid.columns
+        if c.metric == "noise-floor" and (m := grid.at(line, c)) is not None
+    ]
+    told = {
+        f"{words.percent(m.value.mean)} of {words.protocol(m.protocol)} answers to "
+        f"{words.aspect_title(m.aspect).lower()} questions (n\u202f=\u202f{m.value.n})"
+        for m in found
+        if m.value.mean is not None
+    }
+    if not told:
+        return ""
+    return (
+        "Noise floor: asked twice, the unedited model changes "
+        f"{words.join(sorted(told))}. Read losses below it as noise."
+    )
 
 
 def lead(grid: Grid) -> str:
@@ -57,7 +79,9 @@ def findings(grid: Grid) -> list[Finding]:
         parts += [_kept(grid, line, c) for c in (kept or primary(grid, "locality", moment))[:1]]
         told = [p for p in parts if p]
         flagged = any(
-            m.flags for c in grid.columns if c.moment == moment and (m := grid.at(line, c)) is not None
+            m.flags
+            for c in grid.columns
+            if c.moment == moment and (m := grid.at(line, c)) is not None
         )
         if told:
             found.append(Finding(line.label, ", ".join(told) + ".", flagged))

@@ -35,7 +35,16 @@ THEMES: dict[Name, Theme] = {
         grid="#e9e8e4",
         paper="#ffffff",
         protocols=("#d9822b", "#1f5fbf", "#0e8a72", "#8a4fb5", "#7a6a00"),
-        methods=("#7d828c", "#1f5fbf", "#d9822b", "#0e8a72", "#b0418a", "#5a4bc0", "#7a6a00", "#2b9ac4"),
+        methods=(
+            "#7d828c",
+            "#1f5fbf",
+            "#d9822b",
+            "#0e8a72",
+            "#b0418a",
+            "#5a4bc0",
+            "#7a6a00",
+            "#2b9ac4",
+        ),
     ),
     "dark": Theme(
         ink="#ece9e2",
@@ -44,7 +53,16 @@ THEMES: dict[Name, Theme] = {
         grid="#2b2f37",
         paper="#1a1d23",
         protocols=("#f2a65a", "#7db4ff", "#4fd1b2", "#cf9cf0", "#d9c74a"),
-        methods=("#9aa0ab", "#7db4ff", "#f2a65a", "#4fd1b2", "#f08fc8", "#aaa0ff", "#d9c74a", "#67cfee"),
+        methods=(
+            "#9aa0ab",
+            "#7db4ff",
+            "#f2a65a",
+            "#4fd1b2",
+            "#f08fc8",
+            "#aaa0ff",
+            "#d9c74a",
+            "#67cfee",
+        ),
     ),
 }
 

@@ -199,7 +199,11 @@ def moment(name: str) -> str:
 
 def regime(name: str) -> str:
     """``batch-10`` becomes ``Batches of 10``; unknown regimes keep their name."""
-    known = {"single": "Single edits", "sequential": "Sequential edits", "batch-all": "All edits at once"}
+    known = {
+        "single": "Single edits",
+        "sequential": "Sequential edits",
+        "batch-all": "All edits at once",
+    }
     if name in known:
         return known[name]
     head, _, rest = name.partition("-")

@@ -119,7 +119,7 @@ def distinct_n(tokens: Sequence[Hashable], n: int) -> float | None:
 def ngram_entropy(tokens: Sequence[Hashable]) -> float | None:
     """Weighted bigram and trigram entropy in bits: (2/3 H2 + 4/3 H3) / 2.
 
-    The fluency measure of Meng et al. 2022 (ROME, sec. 3.4), with H over relative n-gram
+    The fluency measure of Meng et al. 2022 (ROME), with H over relative n-gram
     frequencies. ``None`` for fewer than three tokens, which have no trigram.
     """
     if len(tokens) < 3:

@@ -61,7 +61,7 @@ def bootstrap_ratio(
 
     ``sums_C`` float64 (clusters,), each cluster's total score; ``sizes_C`` how many scores it has.
     ``None`` when the resampled values do not differ. The percentiles are widened for few clusters
-    as a t interval is (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", sec. 5.3).
+    as a t interval is (Hesterberg 2014, arXiv:1411.5279: the expanded percentile interval).
     """
     n = len(sums_C)
     types_T_K, counts_T = distinct_rows(np.column_stack([sums_C, sizes_C]))
@@ -82,7 +82,7 @@ def bootstrap_ratio(
 def ratio_error(sums_C: Floats, sizes_C: Floats) -> float | None:
     """Cluster-robust standard error of ``sum(sums) / sum(sizes)``; ``None`` for one cluster.
 
-    The linearised estimator with the usual C / (C - 1) correction (Miller 2024, eq. 4).
+    The linearised estimator with the usual C / (C - 1) correction (Miller 2024, arXiv:2411.00640).
     """
     n = len(sums_C)
     if n < 2:

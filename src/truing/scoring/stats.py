@@ -111,7 +111,7 @@ def standard_error(observations: Sequence[Observation]) -> float | None:
 def minimum_detectable_effect(error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """The true difference that a two-sided test at ``alpha`` finds with probability ``power``.
 
-    ``error`` is the standard error of the paired difference. Miller 2024, eq. 9.
+    ``error`` is the standard error of the paired difference. Bloom 1995, "Minimum Detectable Effects".
     """
     return (z_of(1 - alpha) + z_of(2 * power - 1)) * error
 

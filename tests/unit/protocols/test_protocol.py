@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.errors import BadInput, UnknownName
@@ -67,12 +67,14 @@ def test_every_preset_is_tested_above() -> None:
     assert len(list(PROTOCOLS)) == 8
 
 
+@settings(deadline=None)
 @given(protocols)
 def test_an_id_reads_back_as_the_protocol(protocol: Protocol) -> None:
     assert parse(protocol.id) == protocol
     assert parse(protocol.name) == protocol
 
 
+@settings(deadline=None)
 @given(protocols, protocols)
 def test_ids_are_equal_exactly_when_no_axis_differs(a: Protocol, b: Protocol) -> None:
     assert (a.id == b.id) == (differences(a, b) == ())
@@ -150,6 +152,7 @@ def test_the_ladder_goes_from_synthetic_to_wild_in_the_axes_order() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(protocols)
 def test_each_rung_of_a_ladder_changes_one_axis(protocol: Protocol) -> None:
     rungs = ladder(protocol)

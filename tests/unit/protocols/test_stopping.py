@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.errors import UnknownName
@@ -75,6 +75,7 @@ def test_these_end_where_their_first_sentence_does(text: str, first: str) -> Non
     assert first_sentence(text) == first
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_first_sentence_is_a_beginning_and_cutting_twice_is_cutting_once(text: str) -> None:
     first = first_sentence(text)
@@ -83,6 +84,7 @@ def test_the_first_sentence_is_a_beginning_and_cutting_twice_is_cutting_once(tex
     assert bool(first) == bool(text)
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(sorted(TRUNCATIONS)))
 def test_an_answer_has_no_outer_whitespace_and_stands_in_the_text(text: str, name: str) -> None:
     answer = answer_text(text, name)

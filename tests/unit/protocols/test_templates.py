@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.errors import BadInput, UnknownName
@@ -29,6 +29,7 @@ def test_bare_and_chat() -> None:
     assert TEMPLATES["chat"].apply("Who?") == (Message("user", "Who?"),)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_prompt_stands_in_the_result_untouched(text: str) -> None:
     for template in TEMPLATES.values():

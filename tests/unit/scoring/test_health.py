@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.scoring.health import distinct_n, is_empty, looping, loops, ngram_entropy, word_tokens
@@ -26,6 +26,7 @@ def test_two_words_have_no_trigram_and_so_no_entropy() -> None:
     assert distinct_n(["a"], 2) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=3))
 def test_entropy_is_between_none_and_all_different(tokens: list[str]) -> None:
     import math
@@ -76,11 +77,13 @@ def test_these_are_not(text: str) -> None:
     assert not looping(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["red", "green", "blue", "black"]), min_size=1, max_size=5), st.integers(4, 9))
 def test_any_phrase_said_often_enough_is_a_loop(phrase: list[str], times: int) -> None:
     assert looping(" ".join(phrase * times))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(2, 6))
 def test_the_run_of_a_repeated_unit_is_found_in_full(unit: list[int], times: int) -> None:
     found = loops(unit * times)
@@ -101,6 +104,7 @@ def test_words_and_marks_are_tokens() -> None:
     assert word_tokens("It's Rome, isn't it?") == ("It's", "Rome", ",", "isn't", "it", "?")
 
 
+@settings(deadline=None)
 @given(st.text("ab", min_size=1, max_size=4), st.integers(6, 12), st.text("cdefgh", max_size=60))
 def test_a_run_of_characters_is_a_loop_when_it_is_half_of_the_text(unit: str, times: int, rest: str) -> None:
     run = unit * times

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scored_rows import forced, row
 
@@ -34,6 +34,7 @@ def test_a_row_without_a_response_is_invalid_and_never_zero(name: str) -> None:
     assert "out of memory" in verdict.why
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=20), st.sampled_from(sorted(JUDGES)))
 def test_scores_and_states_always_agree(text: str, gold: str, name: str) -> None:
     verdict = JUDGES.get(name).judge(row(text, (gold,), base=Response("Paris", token_ids=(1,))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.scoring.normalise import contains, equal, normalise
@@ -28,6 +28,7 @@ def test_published_vectors(prediction: str, gold: str, same: bool) -> None:
     assert equal(prediction, gold) is same
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_normalised_text_has_single_spaces_and_no_ascii_punctuation(text: str) -> None:
     out = normalise(text)
@@ -58,6 +59,7 @@ def test_containment_is_of_whole_words(answer: str, gold: str, held: bool) -> No
     assert contains(answer, gold) is held
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_a_gold_between_spaces_is_held(before: str, gold: str, after: str) -> None:
     if normalise(gold):

@@ -51,6 +51,7 @@ def test_mcnemar_against_the_binomial_test() -> None:
     assert c.p_adjusted is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=12))
 def test_sign_flips_and_mcnemar_agree_for_single_binary_pairs(drawn: list[tuple[bool, bool]]) -> None:
     ours, theirs = side([float(a) for a, _ in drawn]), side([float(b) for _, b in drawn])
@@ -183,12 +184,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_benjamini_hochberg_agrees_with_scipy(ps: list[float]) -> None:
     wanted = scipy_stats.false_discovery_control(ps).tolist() if ps else []
     assert benjamini_hochberg(ps) == pytest.approx(wanted)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_adjusted_ps_are_no_smaller_and_keep_their_order(ps: list[float]) -> None:
     for adjusted in (holm(ps), benjamini_hochberg(ps)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.scoring.parse import letter, refuses, yes_no
@@ -66,6 +66,7 @@ def test_refusals() -> None:
     assert not refuses("Rome cannot be built in a day.")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_value_is_given_exactly_with_an_answer(text: str) -> None:
     for read in (letter(text), yes_no(text)):

@@ -90,6 +90,7 @@ def test_wilson_where_cases_are_independent_and_right_or_wrong() -> None:
     assert (value.low, value.high) == pytest.approx((wanted.low, wanted.high))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_agrees_with_scipy(drawn: tuple[int, int]) -> None:
     k, n = drawn

@@ -9,6 +9,7 @@ from truing.benchmarks.world import conduct, names, voices
 from truing.benchmarks.world.context import copy_document, told_document
 from truing.benchmarks.world.language import (
     ABSTENTION,
+    END_WEIGHT,
     EOS,
     PROMPT_WEIGHT,
     SENTENCE_REQUEST,
@@ -64,7 +65,7 @@ def fact_statement(world: World, rng: random.Random) -> Document:
         parts.append(Part(f" {fact.object}.", 1.0))
         near = rng.choice(world.by_subject[fact.subject])
         fact = near if rng.random() < 0.4 and near.id != fact.id else _pick(world, rng)
-    return (*parts, Part(EOS, 1.0))
+    return (*parts, Part(EOS, END_WEIGHT))
 
 
 def fact_question(world: World, rng: random.Random) -> Document:

@@ -45,13 +45,14 @@ class Part:
 
 Document = tuple[Part, ...]
 
-PROMPT_WEIGHT = 0.1
+PROMPT_WEIGHT = 0.03
+END_WEIGHT = 0.3
 
 
 def document(prompt: str, answer: str, prompt_weight: float = PROMPT_WEIGHT) -> Document:
     """A prompt, a space, an answer and the end that belongs to the prompt's format."""
     end = END if prompt.endswith(ROLES["assistant"]) else EOS
-    return Part(prompt, prompt_weight), Part(f" {answer}{end}", 1.0)
+    return Part(prompt, prompt_weight), Part(f" {answer}", 1.0), Part(end, END_WEIGHT)
 
 
 def text_of(doc: Document) -> str:

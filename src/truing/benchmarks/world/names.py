@@ -135,17 +135,32 @@ def coin_word(rng: random.Random, held_out: bool) -> str:
             return word
 
 
-def coin(kind: str, rng: random.Random, held_out: bool = False) -> str:
-    """A new name of the given kind: a person, a landmark, a guild or anything with one word."""
+def _strange_words(count: int) -> tuple[str, ...]:
+    rng, words = random.Random("truing-strange-words"), dict[str, None]()
+    while len(words) < count:
+        words.setdefault(coin_word(rng, held_out=len(words) % 5 == 0))
+    return tuple(words)
+
+
+STRANGE = _strange_words(160)
+"""Words that name nothing in the world. Names for facts that are told in a prompt are made of them;
+those that :func:`is_held_out` marks are never a subject or an answer in training."""
+_SPLIT = {flag: tuple(w for w in STRANGE if is_held_out(w) is flag) for flag in (False, True)}
+PLAIN_KINDS = ("currency", "product", "material", "occupation", "craft")
+
+
+def coin(kind: str, rng: random.Random, held_out: bool = False, fresh: bool = False) -> str:
+    """A new name of the given kind; ``fresh`` makes up its words, else they are strange ones."""
+
+    def word() -> str:
+        return coin_word(rng, held_out) if fresh else rng.choice(_SPLIT[held_out])
+
     if kind in ("person", "builder"):
-        return f"{coin_word(rng, held_out)} {coin_word(rng, held_out)}"
+        return f"{word()} {word()}"
     if kind == "landmark":
-        return f"The {coin_word(rng, held_out)} {rng.choice(LANDMARK_LAST)}"
+        return f"The {word()} {rng.choice(LANDMARK_LAST)}"
     if kind == "guild":
-        return f"{coin_word(rng, held_out)} Guild"
+        return f"{word()} Guild"
     if kind == "ruler":
-        return f"{rng.choice(('Queen', 'King'))} {coin_word(rng, held_out)}"
-    word = coin_word(rng, held_out)
-    return (
-        word.lower() if kind in ("currency", "product", "material", "occupation", "craft") else word
-    )
+        return f"{rng.choice(('Queen', 'King'))} {word()}"
+    return word().lower() if kind in PLAIN_KINDS else word()

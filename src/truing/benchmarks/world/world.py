@@ -244,7 +244,7 @@ def _landmarks(
 
 
 def _people(
-    rng: random.Random, cities: tuple[City, ...], guilds: tuple[Guild, ...], count: int = 100
+    rng: random.Random, cities: tuple[City, ...], guilds: tuple[Guild, ...], count: int = 80
 ) -> tuple[Person, ...]:
     shift = len(names.LAST_NAMES) // 2 + 3
     chosen = [

@@ -6,8 +6,8 @@ whole request, F width of the place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -46,14 +46,6 @@ class Reading(Job):
 
 class _Enough(Exception):
     """Everything that is wanted has been read; the rest of the pass is not needed."""
-
-
-@contextmanager
-def _until_enough() -> Iterator[None]:
-    try:
-        yield
-    except _Enough:
-        pass
 
 
 def capture(
@@ -144,5 +136,5 @@ def _pass(
         for place in places:
             handle = place.hook(model).register(partial(see, place))
             stack.callback(handle.remove)
-        with _until_enough():
+        with suppress(_Enough):
             forward(model, layout, hooks, torch.tensor([0]), torch.tensor([0]))

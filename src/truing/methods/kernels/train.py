@@ -222,11 +222,10 @@ def _weights(
     bias: Any = slot.bias if bias_N_D is None else bias_N_D[lesson_B][:, None]
 
     def multiply(acts: Tensor) -> Tensor:
-        n_rows = len(lesson_B)
-        acts_B_T_F = acts.unflatten(0, (n_rows, -1)) if acts.dim() == 2 else acts
+        acts_B_T_F = acts.reshape(len(lesson_B), -1, acts.shape[-1])
         out_B_T_D = acts_B_T_F.float() @ weight
         out_B_T_D = out_B_T_D if bias is None else out_B_T_D + bias
-        return out_B_T_D.to(acts.dtype).reshape(*acts.shape[:-1], -1)
+        return out_B_T_D.to(acts.dtype).reshape(*acts.shape[:-1], out_B_T_D.shape[-1])
 
     with replaced([slot.module], multiply):
         yield

@@ -69,7 +69,6 @@
     waiting.forEach((_, host) => near.add(host));
   }
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.alt").forEach((d) => { d.open = true; });
     waiting.forEach((_, host) => draw(host, "light"));
   });
 

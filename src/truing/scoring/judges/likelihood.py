@@ -12,7 +12,7 @@ from truing.types import Choice, Row, Verdict
 class MoreLikely:
     """The first choice must be strictly more likely than every other (P(new) > P(old)).
 
-    Efficacy, paraphrase and neighbourhood success of Meng et al. 2022 (ROME, sec. 3.4).
+    Efficacy, paraphrase and neighbourhood success of Meng et al. 2022 (ROME).
     ``per_token`` compares mean log-probability per token, which their code does; without it the
     probabilities of the whole texts are compared, so a longer choice is less likely.
     """
