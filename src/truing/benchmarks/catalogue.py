@@ -158,7 +158,7 @@ def get(
     for file in chosen.files:
         target = folder.joinpath(*PurePosixPath(file.path).parts)
         seen = record.get(file.path, {})
-        expected = Expected(file.sha256, file.bytes)
+        expected = Expected(file.sha256 or seen.get("sha256"), file.bytes)
         was_here = target.exists()
         address, found = _bring(chosen, file, target, expected, progress, mirror)
         if seen.get("sha256") != found:

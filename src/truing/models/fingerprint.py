@@ -57,9 +57,11 @@ def _offloaded(hf: nn.Module, name: str) -> Tensor:
     hook = getattr(hf.get_submodule(path), "_hf_hook", None)
     for each in (hook, *getattr(hook, "hooks", ())):
         weights = getattr(each, "weights_map", None)
-        if weights is not None and leaf in set(weights):
-            found = weights[leaf]
-            assert isinstance(found, Tensor)
+        try:
+            found = None if weights is None else weights[leaf]
+        except KeyError:
+            continue
+        if isinstance(found, Tensor):
             return found
     return torch.tensor([id(hf)])  # nothing to hash: equal to no other model
 

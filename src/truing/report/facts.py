@@ -118,6 +118,8 @@ def warnings(runs: Sequence[Run]) -> list[str]:
     """What a reader must know before trusting a number."""
     found: list[str] = []
     for run in runs:
+        if "finished" in run.manifest and run.manifest["finished"] is None:
+            found.append(f"{run.name} has not finished: its numbers come from the answers so far")
         found += [_told(w) for w in run.manifest.get("warnings", [])]
         for m in run.measures:
             for flag in m.flags:

@@ -141,12 +141,13 @@ def _cell(measure: Measure | None) -> Text:
 
 
 def _chunks(grid: Grid, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    """Split ``columns`` so that each table fits ``width``, one aspect's columns staying together."""
+    """Split ``columns`` so that each table fits ``width``; an aspect's columns stay together if they can."""
     first = max((len(line.label) for line in grid.lines), default=6) + 4
     chunks: list[list[Column]] = []
     room = 0
-    for _, group in groupby(columns, key=lambda c: c.aspect):
-        together = list(group)
+    groups = [list(group) for _, group in groupby(columns, key=lambda c: c.aspect)]
+    wide = {id(g) for g in groups if sum(_width(grid, c) for c in g) > width - first}
+    for together in (part for g in groups for part in ([[c] for c in g] if id(g) in wide else [g])):
         need = sum(_width(grid, column) for column in together)
         if not chunks or need > room:
             chunks.append([])

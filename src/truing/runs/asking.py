@@ -74,7 +74,7 @@ def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
     ready: dict[int, list[ScoreAsk | GenerateAsk]] = {}
     for i, each in enumerate(asked):
         try:
-            asks = _asks(model, each)
+            asks = asks_of(model, each)
         except TruingError as error:
             found[i] = Unanswered(error.what)
             continue
@@ -133,7 +133,9 @@ def _of_base(under: Change | None) -> bool:
     return under is None or under.prompt_only
 
 
-def _asks(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
+def asks_of(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
+    """What is sent to the model for one question: its continuation and choices, or a generation.
+    Raises where it cannot be put into tokens."""
     question, under = asked.question, asked.under
     if question.kind == "score":
         assert question.continuation is not None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from truing.errors import BadInput, NotPossible
-from truing.methods.method import METHODS
 from truing.models.handle import Model
 from truing.runs import manifest as manifests
 from truing.runs.asking import remembering_at_once
@@ -29,16 +28,13 @@ from truing.runs.events import (
     quiet,
 )
 from truing.runs.interrupts import Interrupts
+from truing.runs.jobs import job_for, load_model, refuse_bad_requests
 from truing.runs.judging import complete
-from truing.runs.keys import Keys
-from truing.runs.making import Maker
-from truing.runs.measuring import Measuring
 from truing.runs.noise import noise_rows, noise_sheets, sample
 from truing.runs.plan import Cell, ModelSpec, Plan
 from truing.runs.prepare import Prepared, manifest_for, prepare, refuse_changed
 from truing.runs.store import Store, Summary, write_summary
 from truing.runs.summary import summarise
-from truing.runs.totals import Totals
 from truing.seeds import Seeds
 from truing.types import Case
 
@@ -54,18 +50,6 @@ class RunResult:
     summary: Summary
     failed: Mapping[str, str]
     seconds: float
-
-
-def load_model(spec: ModelSpec) -> Model:
-    """The model that a plan names."""
-    return Model.load(
-        spec.name,
-        revision=spec.revision,
-        dtype=spec.dtype,
-        device=spec.device,
-        device_map=spec.device_map,
-        trust_remote_code=spec.trust_remote_code,
-    )
 
 
 def execute(
@@ -163,10 +147,11 @@ class Session:
         refuse_changed(self.store.folder, manifests.changed_model(self.manifest, spec, facts))
         self.manifest["models"][spec.label] = facts
         self._save_manifest()
-        jobs = {cell.id: self._job(cell, model, facts) for cell in cells}
+        folder = self.store.folder
+        jobs = {c.id: job_for(self.prepared, c, model, facts, folder) for c in cells}
         if not self.plan.skip_invalid:
             for cell in cells:
-                _refuse(cell, jobs[cell.id])
+                refuse_bad_requests(cell, jobs[cell.id])
         for cell in cells:
             number = self.cells.index(cell) + 1
             self.tell(CellStarted(cell.id, str(cell), number, len(self.cells)))
@@ -178,32 +163,6 @@ class Session:
                 self.failed[str(cell)] = error.what
                 self.tell(CellFailed(cell.id, str(cell), error.what))
                 self._warn(f"{cell} could not be run: {error.what}")
-
-    def _job(self, cell: Cell, model: Model, facts: Mapping[str, Any]) -> Job:
-        method, config = METHODS.get(cell.method.name), cell.method.settings(cell.seed)
-        loaded = self.prepared.data[cell.benchmark.label]
-        keys = Keys.of(
-            model=facts["fingerprint"],
-            tokenizer=facts["tokenizer"],
-            method=method.name,
-            config=config.model_dump(mode="json"),
-            benchmark=loaded.dataset,
-            source=loaded.source.sha256,
-            regime=cell.regime.id,
-            seed=cell.seed,
-        )
-        maker = Maker(model, method, config)
-        return Job(
-            cell=cell.id,
-            regime=cell.regime,
-            cases=loaded.cases,
-            refused=maker.refused(loaded.cases),
-            maker=maker,
-            measuring=Measuring(model, cell.id, keys, self.prepared.protocols, Seeds(cell.seed)),
-            totals=Totals(self.store.folder / "interventions" / cell.id, model),
-            at_once=self.plan.at_once,
-            keep_every=self.plan.checkpoint_every,
-        )
 
     def _measures_noise(self, cell: Cell) -> bool:
         """Once per model and benchmark, beside the first baseline."""
@@ -243,14 +202,3 @@ class Session:
 
     def _save_manifest(self) -> None:
         self.store.write_manifest(self.manifest)
-
-
-def _refuse(cell: Cell, job: Job) -> None:
-    """Raise ``BadInput`` for requests that the cell's method cannot take."""
-    if job.refused:
-        first = next(iter(job.refused.values())).splitlines()[0]
-        raise BadInput(
-            f"{cell.method.label}: {len(job.refused)} of {len(job.cases)} cases have requests it "
-            f"cannot take; first: {first}",
-            "Leave them out with --skip-invalid (they are counted), or use another method.",
-        )

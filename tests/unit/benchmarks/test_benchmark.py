@@ -201,6 +201,7 @@ def test_a_seeded_sample_does_not_depend_on_the_order_of_the_file(tmp_path: Path
     assert sample != {str(i) for i in range(10)}
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     keys=st.lists(st.text(max_size=3), max_size=30),
     limit=st.none() | st.integers(1, 40),
@@ -216,6 +217,7 @@ def test_a_selection_is_a_sorted_subset_of_the_asked_size(
     assert all(0 <= i < len(keys) for i in chosen)
 
 
+@settings(max_examples=60, deadline=None)
 @given(ids=st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "b#2", "a#2#2"]), max_size=12))
 def test_ids_become_distinct_and_single_ones_stay(ids: list[str]) -> None:
     names = distinct(ids)
@@ -243,7 +245,7 @@ SEEDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(name=st.sampled_from(sorted(SEEDS)), data=st.data())
 def test_mutated_records_load_or_are_refused_and_ids_stay_unique(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

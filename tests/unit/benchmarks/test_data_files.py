@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.benchmarks.files import read
@@ -149,6 +149,7 @@ def test_nan_is_a_missing_value(tmp_path: Path) -> None:
     ]
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     content=st.binary(max_size=60)
     | st.text(alphabet='{}[]":,ab\n1\\ ', max_size=60).map(str.encode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.benchmarks.subjects import guess, occurrences
@@ -56,6 +56,7 @@ def test_without_a_clue_there_is_no_guess() -> None:
     assert guess("Rome, Rome, Rome") is None
 
 
+@settings(max_examples=60, deadline=None)
 @given(prompt=st.text(max_size=60), rephrases=st.lists(st.text(max_size=40), max_size=2))
 def test_a_guess_is_in_the_prompt_exactly_once(prompt: str, rephrases: list[str]) -> None:
     found = guess(prompt, rephrases)

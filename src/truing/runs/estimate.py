@@ -1,0 +1,167 @@
+"""What a plan will take, from a small measurement on the real model. Nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from truing.errors import NotPossible
+from truing.interventions.intervention import Intervention
+from truing.models.asks import GenerateAsk, ScoreAsk
+from truing.models.handle import Model
+from truing.protocols.questions import applies
+from truing.runs import manifest as manifests
+from truing.runs.asking import Asked, Unanswered, asks_of, questions
+from truing.runs.cell import Job
+from truing.runs.jobs import job_for, load_model, refuse_bad_requests
+from truing.runs.meter import metered
+from truing.runs.plan import Cell, ModelSpec, Plan
+from truing.runs.prepare import Prepared, prepare
+from truing.runs.schedule import Sheet, requests_of
+from truing.types import Case
+
+SAMPLE = 3
+"""Cases that are measured per benchmark."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellEstimate:
+    """One cell. ``tokens`` are read and written in all (prompt tokens counted once per question).
+
+    ``seconds`` is ``None`` where nothing could be measured; ``trouble`` then says why.
+    ``edit_seconds`` is per request, ``row_seconds`` per row.
+    """
+
+    cell: str
+    label: str
+    cases: int
+    edits: int
+    rows: int
+    asks: int
+    tokens: int
+    edit_seconds: float | None
+    row_seconds: float | None
+    seconds: float | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The plan in all. ``seconds`` leaves out cells that could not be measured; ``peak_bytes`` is
+    the most memory that the measurement needed, the model included."""
+
+    cells: tuple[CellEstimate, ...]
+    edits: int
+    rows: int
+    asks: int
+    tokens: int
+    seconds: float
+    load_seconds: float
+    peak_bytes: int | None
+    quarantined: int
+
+
+def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> Estimate:
+    """Measure one edit per method and the questions of a few cases, and multiply.
+
+    Base answers are counted once per model and benchmark, since they are remembered. Batches of
+    the run are larger than those measured, so it is rather quicker. Raises what
+    :func:`truing.runs.execute.execute` raises before it begins.
+    """
+    prepared = prepare(plan)
+    cells: list[CellEstimate] = []
+    load_seconds, peak = 0.0, 0
+    for spec in plan.models:
+        begun = time.perf_counter()
+        model = load(spec)
+        load_seconds += time.perf_counter() - begun
+        facts = manifests.model_facts(model)
+        asked_before: set[str] = set()
+        for cell in (c for c in plan.cells() if c.model == spec):
+            job = job_for(prepared, cell, model, facts, Path())
+            if not plan.skip_invalid:
+                refuse_bad_requests(cell, job)
+            with metered() as meter:
+                cells.append(_cell(prepared, cell, job, cell.benchmark.label in asked_before))
+            peak = max(peak, meter.peak_bytes or 0)
+            asked_before.add(cell.benchmark.label)
+    return Estimate(
+        cells=tuple(cells),
+        edits=sum(c.edits for c in cells),
+        rows=sum(c.rows for c in cells),
+        asks=sum(c.asks for c in cells),
+        tokens=sum(c.tokens for c in cells),
+        seconds=load_seconds + sum(c.seconds or 0.0 for c in cells),
+        load_seconds=load_seconds,
+        peak_bytes=peak or None,
+        quarantined=len(prepared.quarantined()),
+    )
+
+
+def _cell(prepared: Prepared, cell: Cell, job: Job, base_known: bool) -> CellEstimate:
+    rows = prepared.rows(cell)
+    edits = len(requests_of(job.cases, range(len(job.cases))))
+    sampled = [case for case in job.cases if case.id not in job.refused][:SAMPLE]
+    found = CellEstimate(
+        cell.id, str(cell), len(job.cases), edits, rows, rows, 0, None, None, None
+    )
+    if not sampled:
+        return replace(found, trouble="no case can be edited")
+    asks, tokens = _asks(job, sampled)
+    per_row = max(1, sum(map(prepared.rows_of, sampled)))
+    found = replace(found, asks=round(rows * asks / per_row), tokens=round(rows * tokens / per_row))
+    try:
+        edit_seconds, row_seconds = _measure(job, sampled)
+    except NotPossible as error:
+        return replace(found, trouble=error.what)
+    asked = 0 if cell.is_baseline and base_known else rows
+    return replace(
+        found,
+        edit_seconds=edit_seconds,
+        row_seconds=row_seconds,
+        seconds=edits * edit_seconds + asked * row_seconds,
+    )
+
+
+def _asks(job: Job, cases: Sequence[Case]) -> tuple[int, int]:
+    """Questions sent for these cases at one moment, and their tokens, written ones included."""
+    model = job.measuring.model
+    wanted = [
+        (protocol, probe)
+        for case in cases
+        for protocol in job.measuring.protocols
+        for probe in case.probes
+        if applies(protocol, probe)
+    ]
+    count = tokens = 0
+    for question in questions(model, wanted, [0] * len(wanted)):
+        if isinstance(question, Unanswered):
+            continue
+        for ask in asks_of(model, Asked(question)):
+            if model.fits(ask) is None:
+                count += 1
+                tokens += _tokens(model, ask)
+    return count, tokens
+
+
+def _tokens(model: Model, ask: ScoreAsk | GenerateAsk) -> int:
+    if isinstance(ask, ScoreAsk):
+        return len(model.speller.join(ask.prompt, ask.continuation).ids)
+    return len(model.speller.prompt_ids(ask.prompt)) + ask.decoding.max_new_tokens
+
+
+def _measure(job: Job, cases: Sequence[Case]) -> tuple[float, float]:
+    """Seconds per edit request and per row."""
+    requests = list(cases[0].requests)
+    begun = time.perf_counter()
+    made = job.maker.next(requests, None)
+    edit_seconds = (time.perf_counter() - begun) / max(1, len(requests))
+    under = made if isinstance(made, Intervention) else Intervention()
+    sheets = [Sheet(case, "immediate", 1, "") for case in cases]
+    with job.measuring.model.uncached():
+        begun = time.perf_counter()
+        rows = job.measuring.rows(sheets, [under] * len(sheets))
+        both = time.perf_counter() - begun
+    return edit_seconds, both / 2 / max(1, len(rows))

@@ -1,0 +1,73 @@
+"""From a cell of a plan to a job: the cell with its model, method, cases and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from truing.errors import BadInput
+from truing.methods.method import METHODS
+from truing.models.handle import Model
+from truing.runs.cell import Job
+from truing.runs.keys import Keys
+from truing.runs.making import Maker
+from truing.runs.measuring import Measuring
+from truing.runs.plan import Cell, ModelSpec
+from truing.runs.prepare import Prepared
+from truing.runs.totals import Totals
+from truing.seeds import Seeds
+
+
+def load_model(spec: ModelSpec) -> Model:
+    """The model that a plan names."""
+    return Model.load(
+        spec.name,
+        revision=spec.revision,
+        dtype=spec.dtype,
+        device=spec.device,
+        device_map=spec.device_map,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
+def job_for(
+    prepared: Prepared, cell: Cell, model: Model, facts: Mapping[str, Any], folder: Path
+) -> Job:
+    """The job of ``cell`` on a loaded model. ``facts`` are the manifest's account of the model,
+    ``folder`` is the run's."""
+    method, config = METHODS.get(cell.method.name), cell.method.settings(cell.seed)
+    loaded = prepared.data[cell.benchmark.label]
+    keys = Keys.of(
+        model=facts["fingerprint"],
+        tokenizer=facts["tokenizer"],
+        method=method.name,
+        config=config.model_dump(mode="json"),
+        benchmark=loaded.dataset,
+        source=loaded.source.sha256,
+        regime=cell.regime.id,
+        seed=cell.seed,
+    )
+    maker = Maker(model, method, config)
+    return Job(
+        cell=cell.id,
+        regime=cell.regime,
+        cases=loaded.cases,
+        refused=maker.refused(loaded.cases),
+        maker=maker,
+        measuring=Measuring(model, cell.id, keys, prepared.protocols, Seeds(cell.seed)),
+        totals=Totals(folder / "interventions" / cell.id, model),
+        at_once=prepared.plan.at_once,
+        keep_every=prepared.plan.checkpoint_every,
+    )
+
+
+def refuse_bad_requests(cell: Cell, job: Job) -> None:
+    """Raise ``BadInput`` for requests that the cell's method cannot take."""
+    if job.refused:
+        first = next(iter(job.refused.values())).splitlines()[0]
+        raise BadInput(
+            f"{cell.method.label}: {len(job.refused)} of {len(job.cases)} cases have requests it "
+            f"cannot take; first: {first}",
+            "Leave them out with --skip-invalid (they are counted), or use another method.",
+        )
