@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 import torch
 
 from asking import dense, low_rank
@@ -16,6 +18,7 @@ from truing.errors import BadRequest, EditFailed
 from truing.interventions.intervention import Intervention, Origin
 from truing.methods.method import METHODS, Method, MethodConfig
 from truing.models.handle import Model
+from truing.registry import Entry
 from truing.runs.plan import ModelSpec, Plan, parse
 from truing.types import EditRequest
 
@@ -44,16 +47,16 @@ def make(
             raise EditFailed(f"request {request.id}: the update is not finite", "Lower the size.")
         if any(word in request.prompt for word in config.refuse):
             raise BadRequest(f"request {request.id}: not taken", "Skip it.")
-        seed = zlib.crc32(f"{request.prompt}/{request.target_new}/{config.seed}/{count + number}".encode())
+        seed = zlib.crc32(
+            f"{request.prompt}/{request.target_new}/{config.seed}/{count + number}".encode()
+        )
         parts.append(build(model.arch.down(1), seed % 2**31, size=config.size))
     origin = Origin.of(model, "nudge", config.model_dump(mode="json"), requests, so_far=so_far)
     memo = {"count": torch.tensor(count + len(requests))}
     return before.then(parts, memo=memo, origin=origin)
 
 
-def each(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: Any
-) -> list[Intervention]:
+def each(model: Model, groups: Sequence[Sequence[EditRequest]], config: Any) -> list[Intervention]:
     return [make(model, group, config) for group in groups]
 
 
@@ -65,9 +68,16 @@ LONER = Method(
     name="loner", make=make, config=NudgeConfig, summary="one request, once", paper="none",
     acts_on="weights", batch=False, sequential=False,
 )  # fmt: skip
-for method in (NUDGE, LONER):
-    if method.name not in METHODS:
-        METHODS.add(method.name, method, method.summary)
+
+
+@contextmanager
+def registered(*methods: Method) -> Iterator[None]:
+    """Inside, these methods (default: the toys of this file) can be named in plans."""
+    with pytest.MonkeyPatch.context() as patch:
+        for method in methods or (NUDGE, LONER):
+            patch.setitem(METHODS._entries, method.name, Entry("<added>", method.summary))
+            patch.setitem(METHODS._loaded, method.name, method)
+        yield
 
 
 def facts(count: int) -> list[dict[str, Any]]:

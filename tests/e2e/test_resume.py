@@ -7,21 +7,25 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from toy_runs import toy_model, toy_plan
-from truing.errors import Locked
+from toy_runs import registered, toy_model, toy_plan
 from truing.models.handle import Model
-from truing.runs.events import RowsWritten
 from truing.runs.execute import execute
 from truing.runs.plan import ModelSpec, Plan
-from truing.runs.store import Store, read_edits, read_rows, read_summary, read_verdicts
+from truing.runs.store import read_edits, read_rows, read_summary, read_verdicts
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toys() -> Iterator[None]:
+    with registered():
+        yield
 
 
 def small(folder: Path) -> Plan:

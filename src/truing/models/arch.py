@@ -270,10 +270,11 @@ def _checked(arch: Arch) -> Arch:
 
 
 def _found(hf: Any) -> Arch:
-    wrong: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
     for family in guesses(hf):
         arch = Arch.of(hf, family)
         wrong = verify(arch)
+        first = first or wrong
         if not wrong:
             warnings.warn(
                 f"model_type '{family.name}' is not in the family table; its sites were found by "
@@ -283,7 +284,7 @@ def _found(hf: Any) -> Arch:
                 stacklevel=3,
             )
             return replace(arch, verified=True)
-    raise unknown(hf, f"sites found by structure do not check out: {wrong[0]}")
+    raise unknown(hf, f"sites found by structure do not check out: {first[0]}")
 
 
 def verify(arch: Arch) -> tuple[str, ...]:

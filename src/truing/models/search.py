@@ -21,6 +21,7 @@ from truing.models.sites import is_linear, slot
 NEEDED = "blocks, attn, attn_in, attn_out, mlp, mlp_in, down, final_norm"
 ATTN = re.compile(r"attn|attention", re.IGNORECASE)
 MLP = re.compile(r"mlp|ffn|feed_?forward|moe", re.IGNORECASE)
+GATE = re.compile(r"gate|(^|\.)w1$", re.IGNORECASE)
 NORM = re.compile(r"norm|(^|_)ln(_|$)", re.IGNORECASE)
 QKV = tuple(re.compile(rf"(^|_|w){first}(_|$|{rest})") for first, rest in (("q", "uery"), ("k", "ey"), ("v", "alue")))
 
@@ -62,7 +63,21 @@ def guesses(hf: Any) -> list[Family]:
         flat_mlp=True,  # harmless where the MLP sees (rows, tokens, width)
         adds_in_place=True,
     )
-    return [found, replace(found, parallel=lambda config: True)]
+    # in bloom and mpt the modules add the residual stream themselves
+    adding = replace(found, attn=found.attn_out, mlp=down or found.mlp)
+    return [
+        replace(family, parallel=parallel)
+        for family in (found, adding)
+        for parallel in (_never, _always)
+    ]
+
+
+def _never(config: Any) -> bool:
+    return False
+
+
+def _always(config: Any) -> bool:
+    return True
 
 
 def unknown(hf: Any, what: str) -> UnknownFamily:
@@ -166,11 +181,13 @@ def _qkv(paths: list[str]) -> tuple[str, ...]:
 
 
 def _readers(block: nn.Module, paths: list[str], down: str) -> tuple[str, ...]:
-    """The projections whose outputs are as wide as ``down`` reads; none where they are fused."""
+    """The projections whose outputs are as wide as ``down`` reads, a gate first; none where they
+    are fused."""
     if not down:
         return ()
     width = slot(block.get_submodule(down), down).d_in
-    return tuple(p for p in paths if slot(block.get_submodule(p), p).d_out == width)
+    found = [path for path in paths if slot(block.get_submodule(path), path).d_out == width]
+    return tuple(sorted(found, key=lambda path: GATE.search(path) is None))
 
 
 def _final_norm(hf: Any, blocks: str) -> tuple[str, ...]:

@@ -1,18 +1,22 @@
 """The one place that turns text into ids: prompts, continuations, subjects, BOS, chat turns.
 
-Ids are joined, never strings: one joint tokenisation of prompt and continuation decides the
-continuation's ids. Where a merge crosses the boundary, the span starts at the first token that the
-prompt alone does not have, because that is the first token the continuation decides.
+Ids are joined, never strings: one tokenisation of prompt and continuation together decides the
+continuation's ids. Usually the prompt's own ids are a prefix of the joint ids, and the span starts
+where they end. Where a merge crosses the boundary (a prompt that ends in a space: ``"of "`` and
+``"Paris"`` become ``of``, ``_Paris``), it starts at the first token that differs, because that is
+the first token that the continuation has a part in: the one that is scored and trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from truing.errors import BadInput, BadRequest, NotPossible
-from truing.types import Chat, Prompt
+from truing.errors import BadInput, BadRequest, TruingWarning
+from truing.models import chat
+from truing.types import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,62 +36,63 @@ class Span:
 
 
 class Speller:
-    """Text to ids and back for one tokenizer."""
+    """Text to ids and back for one tokenizer.
+
+    ``opening`` are the ids that the tokenizer puts in front of every text (a BOS, or nothing).
+    An EOS that some tokenizers put behind every text is left out: the text goes on.
+    """
 
     def __init__(self, tok: Any) -> None:
         self.tok = tok
         self.bos_id: int | None = tok.bos_token_id
-        self.adds_bos = self.bos_id is not None and self._ids("a")[:1] == [self.bos_id]
+        self.opening = _opening(tok)
         self.has_offsets = bool(getattr(tok, "is_fast", False))
-        self.has_chat = bool(getattr(tok, "chat_template", None))
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer puts a BOS in front of every text."""
+        return self.bos_id is not None and self.bos_id in self.opening
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether chat prompts are possible."""
+        return chat.has_template(self.tok)
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """Ids of a prompt, with the BOS that the tokenizer adds, exactly once.
+        """Ids of a prompt, with the BOS that the tokenizer adds, exactly once (a chat template
+        or the text itself may have written it already).
 
-        A chat prompt goes through the tokenizer's own template, up to where the assistant speaks.
-        Raises ``NotPossible`` for a chat without a template and ``BadInput`` for a prompt that is
-        no tokens at all.
+        Raises ``NotPossible`` for a chat that the tokenizer has no template for and ``BadInput``
+        for a prompt that is no tokens at all.
         """
-        ids = self._ids(self.text(prompt)) if isinstance(prompt, str) else self._chat_ids(prompt)
+        ids = self._ids(self.text(prompt))
         if not ids:
             raise BadInput("the prompt is empty for this tokenizer", "Give some text to start from.")
         return ids
 
     def text(self, prompt: Prompt) -> str:
-        """A prompt as one string, before tokenisation."""
-        if isinstance(prompt, str):
-            return prompt
-        if not self.has_chat:
-            raise NotPossible(
-                f"the tokenizer ({type(self.tok).__name__}) has no chat template",
-                "Use a protocol with string prompts, or a chat model.",
-            )
-        turns = [{"role": m.role, "content": m.content} for m in prompt]
-        return str(self.tok.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        """A prompt as one string, before tokenisation. A chat goes through the template, up to
+        where the assistant speaks."""
+        return prompt if isinstance(prompt, str) else chat.render(self.tok, prompt)
 
     def join(self, prompt: Prompt, continuation: str) -> Span:
         """Prompt and continuation as ids.
 
-        Exactly one space stands between a string prompt and its continuation, unless the prompt
-        ends in whitespace; after a chat template nothing is put between. Raises ``BadInput`` when
-        the continuation is no tokens.
+        Exactly one space stands between text and continuation, unless the text ends in
+        whitespace; in a chat there is what the template puts before the assistant's words.
+        Raises ``BadInput`` when the continuation is no tokens.
         """
-        if isinstance(prompt, str):
-            before = self.prompt_ids(prompt)
-            joint = self._ids(prompt + spaced(prompt, continuation))
+        text = self.text(prompt)
+        if isinstance(prompt, str) or prompt[-1].role == "assistant":
+            rest = spaced(text, continuation)
         else:
-            before = self._chat_ids(prompt)
-            joint = self._with_bos_once(self._ids(self.text(prompt) + continuation.lstrip()))
+            rest = chat.gap(self.tok, prompt) + continuation.lstrip()
+        before, joint = self.prompt_ids(prompt), self._ids(text + rest)
         start = _common(before, joint)
         if start == len(joint) or not continuation.strip():
             raise BadInput(
                 f"the continuation {continuation!r} adds no tokens after the prompt",
                 "Give a text that is not empty.",
-            )
-        if start == 0:
-            raise BadInput(
-                f"the first token of {prompt!r} already reaches into the continuation",
-                "Give a longer prompt, or a tokenizer that adds a BOS.",
             )
         return Span(tuple(joint), start)
 
@@ -95,7 +100,7 @@ class Speller:
         """Index of the token that covers the last character of ``subject`` in ``before + text``.
 
         ``subject`` must be in ``text`` exactly once; ``before`` is a context put in front. The
-        index counts special tokens in front (BOS). Raises ``BadRequest``.
+        index counts the special tokens in front (BOS). Raises ``BadRequest``.
         """
         found = occurrences(text, subject)
         if len(found) != 1:
@@ -104,18 +109,19 @@ class Speller:
                 f"subject {subject!r} {how} in {_short(text)!r}",
                 "Methods that locate the subject need it exactly once.",
             )
-        last = len(before) + found[0] + len(subject) - 1
-        return self.token_at(before + text, last)
+        last = found[0] + len(subject.rstrip() or subject) - 1
+        return self.token_at(before + text, len(before) + last)
 
     def token_at(self, text: str, character: int) -> int:
-        """Index of the token that covers ``text[character]``, special tokens counted.
+        """Index of the last token that covers ``text[character]``, special tokens counted.
 
-        Without offsets (slow tokenizers) it is the last token of ``text[: character + 1]``
-        tokenised alone, which differs where a merge crosses that boundary.
+        A character may be several tokens (bytes), and a token several characters (``isian`` of
+        ``Parisian`` covers the last character of ``Paris``).
         """
         if not self.has_offsets:
-            return len(self._ids(text[: character + 1])) - 1
-        offsets = self.tok(text, return_offsets_mapping=True)["offset_mapping"]
+            return self._token_at(text, character)
+        found = self.tok(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets = found["offset_mapping"]
         covering = [i for i, (a, b) in enumerate(offsets) if a <= character < b]
         if not covering:  # a normaliser dropped the character: the nearest token before it
             covering = [i for i, (a, b) in enumerate(offsets) if a < b <= character]
@@ -124,62 +130,58 @@ class Speller:
                 f"no token covers character {character} of {_short(text)!r}",
                 "The tokenizer drops it; write the subject differently.",
             )
-        return covering[-1]
+        return covering[-1] + len(self._front(found["input_ids"]))
+
+    def _token_at(self, text: str, character: int) -> int:
+        """Without offsets: the last token of the text up to there, if the whole text agrees."""
+        part, whole = self._ids(text[: character + 1]), self._ids(text)
+        at = _common(part, whole)
+        if at == len(part):
+            return at - 1
+        warnings.warn(
+            f"{type(self.tok).__name__} gives no offsets, and a token of {_short(text)!r} reaches "
+            f"beyond {_short(text[: character + 1])!r}: its place is worked out from the text",
+            TruingWarning,
+            stacklevel=3,
+        )
+        length = len(self.decode(part))
+        return next((n for n in range(at, len(whole)) if len(self.decode(whole[: n + 1])) >= length), at)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids without special tokens."""
-        return str(self.tok.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(
+            self.tok.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
 
     def stop_ids(self, *configs: Any) -> frozenset[int]:
         """Every id that ends an answer: the tokenizer's EOS, those of ``configs`` (model and
         generation configs), and the token with which the chat template ends a turn."""
         found: set[int] = set()
         for source in (self.tok, *configs):
-            value = getattr(source, "eos_token_id", None)
-            found |= {value} if isinstance(value, int) else set(value or ())
-        end = self._turn_end()
+            text = source.get_text_config() if hasattr(source, "get_text_config") else source
+            for each in (source, text):
+                value = getattr(each, "eos_token_id", None)
+                found |= {value} if isinstance(value, int) else set(value or ())
+        end = chat.turn_end(self.tok)
         return frozenset(found if end is None else found | {end})
 
-    def _turn_end(self) -> int | None:
-        """The special token right after an assistant's words in the chat template."""
-        if not self.has_chat:
-            return None
-        mark = "truingword"
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": mark}]
-        try:
-            text = str(self.tok.apply_chat_template(turns, tokenize=False))
-        except Exception:  # templates are programs; one that fails here names no turn end
-            return None
-        tail = text.rpartition(mark)[2]
-        ids = self.tok(tail, add_special_tokens=False)["input_ids"] if tail else []
-        special = set(self.tok.all_special_ids) | set(self.tok.added_tokens_decoder)
-        first = next((i for i in ids if self.tok.decode([i]).strip()), None)
-        return first if first in special else None
-
-    def _chat_ids(self, prompt: Chat) -> list[int]:
-        return self._with_bos_once(self._ids(self.text(prompt)))
-
-    def _with_bos_once(self, ids: list[int]) -> list[int]:
-        """Templates often write the BOS that the tokenizer adds as well."""
-        while len(ids) > 1 and ids[0] == ids[1] == self.bos_id:
-            ids = ids[1:]
-        return ids
-
     def _ids(self, text: str) -> list[int]:
-        return list(self.tok(text)["input_ids"]) if not self._ends() else self._unended(text)
+        body = list(self.tok(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return [*self._front(body), *body]
 
-    def _ends(self) -> bool:
-        """Whether the tokenizer puts an EOS behind every text."""
-        cached: bool | None = self.__dict__.get("_adds_eos")
-        if cached is None:
-            ids = self.tok("a")["input_ids"]
-            cached = len(ids) > 1 and ids[-1] == self.tok.eos_token_id
-            self.__dict__["_adds_eos"] = cached
-        return cached
+    def _front(self, body: Sequence[int]) -> tuple[int, ...]:
+        """What is to be put in front of ``body``: nothing, where it begins with it already."""
+        done = self.opening == tuple(body[: len(self.opening)])
+        return () if done else self.opening
 
-    def _unended(self, text: str) -> list[int]:
-        ids = list(self.tok(text)["input_ids"])
-        return ids[:-1] if ids and ids[-1] == self.tok.eos_token_id else ids
+
+def _opening(tok: Any) -> tuple[int, ...]:
+    bare = list(tok("a", add_special_tokens=False)["input_ids"])
+    full = list(tok("a")["input_ids"])
+    for at in range(len(full) - len(bare) + 1):
+        if full[at : at + len(bare)] == bare:
+            return tuple(full[:at])
+    return ()
 
 
 def spaced(prompt: str, continuation: str) -> str:
@@ -190,15 +192,13 @@ def spaced(prompt: str, continuation: str) -> str:
 
 def occurrences(text: str, subject: str) -> list[int]:
     """Start of every occurrence, overlapping ones too."""
-    found: list[int] = []
-    at = text.find(subject) if subject else -1
-    while at >= 0:
-        found.append(at)
-        at = text.find(subject, at + 1)
-    return found
+    if not subject:
+        return []
+    return [at for at in range(len(text)) if text.startswith(subject, at)]
 
 
-def _common(before: Sequence[int], joint: Sequence[int]) -> int:
+def _common(before: Iterable[int], joint: Iterable[int]) -> int:
+    """How many first elements are equal."""
     n = 0
     for a, b in zip(before, joint, strict=False):
         if a != b:

@@ -67,6 +67,7 @@ def _check(arch: Arch) -> list[str]:
         *_moves(logits, moved),
         *_chains(arch, seen),
         *_mixes(arch, seen, moved, layers),
+        *_returns(arch, seen, outputs, layers),
         *_multiplies(slots, inputs, outputs),
     ]
 
@@ -166,26 +167,49 @@ def _chains(arch: Arch, seen: dict[tuple[str, int], Tensor]) -> list[str]:
 
 
 def _mixes(
-    arch: Arch,
-    seen: dict[tuple[str, int], Tensor],
-    moved: list[tuple[str, int]],
-    layers: list[int],
+    arch: Arch, seen: dict[tuple[str, int], Tensor], moved: list[tuple[str, int]], layers: list[int]
 ) -> list[str]:
     """Attention carries a change to later positions; the MLP does not, and sees attention's
     output of the same layer unless the block is parallel."""
     found = []
     for layer in layers:
-        attn, mlp = seen["attn_out", layer], seen["mlp_out", layer]
-        moved_attn, moved_stream = moved.index(("attn_out", layer)), moved.index(("resid_pre", layer))
-        carried = _change(attn, moved_stream + 1)[AT + 1 :].max()
-        if not carried > 1e-5:
+        attn, mlp = arch.attn(layer), arch.mlp(layer)
+        if attn in mlp.modules() or mlp in attn.modules():
+            found.append(f"attention and MLP of layer {layer} are the same module")
+        under_stream = moved.index(("resid_pre", layer)) + 1
+        under_attn = moved.index(("attn_out", layer)) + 1
+        carried = _change(seen["attn_out", layer], under_stream)
+        if not carried[AT + 1 :].max() > 1e-5:
             found.append(f"attn_out of layer {layer} does not depend on earlier positions")
-        after = _change(mlp, moved_attn + 1)
+        source = under_stream if arch.parallel else under_attn
+        after = _change(seen["mlp_out", layer], source)
         if after[AT + 1 :].max() > 0.25 * max(float(after[AT]), 0.02):
             found.append(f"mlp_out of layer {layer} depends on earlier positions")
-        if (float(after[AT]) > 0.02) == arch.parallel:
-            how = "sees" if arch.parallel else "does not see"
+        sees = float(_change(seen["mlp_out", layer], under_attn)[AT]) > 0.02
+        if sees == arch.parallel:
+            how = "sees" if sees else "does not see"
             found.append(f"the MLP of layer {layer} {how} the output of its attention")
+    return found
+
+
+def _returns(
+    arch: Arch,
+    seen: dict[tuple[str, int], Tensor],
+    outputs: dict[str, Tensor],
+    layers: list[int],
+) -> list[str]:
+    """``attn_out`` and ``mlp_out`` are what the output projections return."""
+    found = []
+    for layer in layers:
+        pairs = [("attn_out", arch.attn_proj(layer))]
+        if not arch.moe_layer(layer):
+            pairs.append(("mlp_out", arch.down(layer)))
+        for site, last in pairs:
+            if last.param not in outputs:
+                continue
+            given, made = seen[site, layer][0], outputs[last.param].cpu()
+            if given.shape != made.shape or not torch.allclose(given, made, rtol=1e-2, atol=1e-5):
+                found.append(f"{site} of layer {layer} is not what '{last.param}' returns")
     return found
 
 
@@ -208,8 +232,8 @@ def _multiplies(
         rows = range(*(each.rows or slice(None)).indices(weight.shape[0]))[:FEATURES]
         part = slice(rows.start, rows.stop)
         x, y = inputs[each.param], outputs[each.param][:, part]
-        if x.shape[1] != each.d_in:
-            found.append(f"'{each.param}' reads {x.shape[1]} features, not {each.d_in}")
+        if x.shape[1] != weight.shape[1]:
+            found.append(f"'{each.param}' reads {x.shape[1]} features, not {weight.shape[1]}")
             continue
         bias = getattr(each.module, "bias", None)
         made = x @ weight[part].to(x).T + (0 if bias is None else bias[part].to(x))

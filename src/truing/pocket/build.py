@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,41 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from truing.benchmarks.world.corpus import documents
+from truing.benchmarks.world.corpus import DRILLS, FOUNDATION, SKILLS, Mixture, documents
 from truing.benchmarks.world.language import BOS, END, EOS, PAD, Document, text_of
 from truing.benchmarks.world.world import World
 from truing.pocket.tokens import train_tokenizer, wrap
 
 log = logging.getLogger(__name__)
 
-STEPS = 9500
 BATCH_TOKENS = 1024
 POOL = 4096
-PEAK_RATE = 2.5e-3
 WEIGHT_DECAY = 0.1
-WARMUP, DECAY = 0.02, 0.5
 MAX_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the training with its own mixture and optimizer: warm up, hold, fall to zero."""
+
+    mixture: Mixture
+    steps: int
+    warmup: int
+    decay: int
+    peak: float
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step (from 1)."""
+        falling = (self.steps - step + 1) / self.decay if self.decay else 1.0
+        return self.peak * min(1.0, step / self.warmup, falling)
+
+
+STAGES = (
+    Stage(FOUNDATION, steps=4500, warmup=190, decay=0, peak=2.5e-3),
+    Stage(DRILLS, steps=1500, warmup=100, decay=0, peak=1.5e-3),
+    Stage(SKILLS, steps=7500, warmup=100, decay=5500, peak=1.5e-3),
+)
+STEPS = sum(stage.steps for stage in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +110,10 @@ def encode(tok: Tokenizer, docs: list[Document]) -> list[tuple[list[int], list[f
     return rows
 
 
-def batches(tok: Tokenizer, world: World, rng: random.Random) -> Iterator[Batch]:
+def batches(tok: Tokenizer, world: World, rng: random.Random, mixture: Mixture) -> Iterator[Batch]:
     """Endless batches of documents of similar length, about ``BATCH_TOKENS`` tokens each."""
     pad = tok.token_to_id(PAD)
-    stream = documents(world, rng)
+    stream = documents(world, rng, mixture)
     while True:
         rows = encode(tok, list(islice(stream, POOL)))
         rows = [row for row in rows if len(row[0]) <= MAX_LENGTH]
@@ -111,12 +132,6 @@ def batches(tok: Tokenizer, world: World, rng: random.Random) -> Iterator[Batch]
             )
 
 
-def rate(step: int, steps: int) -> float:
-    """Warm up, hold, fall linearly to zero; as a share of the peak rate."""
-    done = step / steps
-    return min(1.0, done / WARMUP, (1.0 - done) / DECAY)
-
-
 def loss_of(hf: Any, batch: Batch) -> torch.Tensor:
     """Cross entropy, averaged with the learning weights."""
     logits_B_T_V = hf(input_ids=batch.ids_B_T, use_cache=False).logits[:, :-1]
@@ -127,6 +142,32 @@ def loss_of(hf: Any, batch: Batch) -> torch.Tensor:
     return (each * weights).sum() / weights.sum()
 
 
+def _optimizer(hf: Any) -> torch.optim.Optimizer:
+    decayed = [p for p in hf.parameters() if p.ndim >= 2]
+    others = [p for p in hf.parameters() if p.ndim < 2]
+    groups = [
+        {"params": decayed, "weight_decay": WEIGHT_DECAY},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), fused=True)
+
+
+def _scaled(steps: int) -> tuple[Stage, ...]:
+    """The stages of the recipe, shortened or stretched to a number of steps."""
+    if steps == STEPS:
+        return STAGES
+    share = steps / STEPS
+    return tuple(
+        replace(
+            s,
+            steps=max(1, round(s.steps * share)),
+            warmup=max(1, round(s.warmup * share)),
+            decay=round(s.decay * share),
+        )
+        for s in STAGES
+    )
+
+
 def build(
     out: Path,
     *,
@@ -134,39 +175,43 @@ def build(
     steps: int = STEPS,
     progress: Callable[[Progress], None] | None = None,
     save_every: int | None = None,
+    start: Path | None = None,
+    stage: int = 0,
 ) -> Path:
-    """Train the embedded model and write its folder. ``save_every`` also saves on the way."""
-    world = World.build(0)
+    """Train the embedded model and write its folder.
+
+    ``save_every`` also saves on the way. ``start`` is a folder with the model as it is
+    before ``stage`` (counted from 0); the stages before it are skipped.
+    """
+    world, stages = World.build(0), _scaled(steps)
     tok = train_tokenizer(world, seed)
     torch.manual_seed(seed)
     hf = LlamaForCausalLM(architecture(tok))
-    decayed = [p for p in hf.parameters() if p.ndim >= 2]
-    others = [p for p in hf.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": WEIGHT_DECAY},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=PEAK_RATE,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s + 1, steps))
-    begun, tokens, average = time.perf_counter(), 0, 0.0
-    stream = batches(tok, world, random.Random(f"truing-corpus-{seed}"))
-    for step, batch in enumerate(islice(stream, steps), 1):
-        loss = loss_of(hf, batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(hf.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        tokens += batch.ids_B_T.numel()
-        average = loss.item() if step == 1 else 0.98 * average + 0.02 * loss.item()
-        if progress is not None:
-            progress(Progress(step, steps, average, tokens, time.perf_counter() - begun))
-        if save_every is not None and step % save_every == 0:
-            save(hf, tok, out)
+    if start is not None:
+        hf = LlamaForCausalLM.from_pretrained(start)
+    begun, tokens, average, done = time.perf_counter(), 0, 0.0, 0
+    for number, part in enumerate(stages):
+        if start is not None and number < stage:
+            done += part.steps
+            continue
+        optimizer = _optimizer(hf)
+        name = f"truing-corpus-{seed}" + (f"-{number}" if number else "")
+        stream = batches(tok, world, random.Random(name), part.mixture)
+        for step, batch in enumerate(islice(stream, part.steps), 1):
+            for group in optimizer.param_groups:
+                group["lr"] = part.rate(step)
+            loss = loss_of(hf, batch)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(hf.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            done += 1
+            tokens += batch.ids_B_T.numel()
+            average = 0.98 * average + 0.02 * loss.item() if average else loss.item()
+            if progress is not None:
+                progress(Progress(done, steps, average, tokens, time.perf_counter() - begun))
+            if save_every is not None and done % save_every == 0:
+                save(hf, tok, out)
     save(hf, tok, out)
     recipe = {
         "seed": seed,
@@ -175,9 +220,8 @@ def build(
         "minutes": round((time.perf_counter() - begun) / 60, 1),
         "parameters": sum(p.numel() for p in hf.parameters()),
     }
-    (out / "card.json").write_text(
-        json.dumps({"name": "truing/pocket", "recipe": recipe}, indent=2) + "\n"
-    )
+    card = {"name": "truing/pocket", "recipe": recipe}
+    (out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return out
 
 
@@ -206,6 +250,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--save-every", type=int, default=None)
+    parser.add_argument("--start", type=Path, default=None, help="model to go on from")
+    parser.add_argument("--stage", type=int, default=0, help="stage at which to go on")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
@@ -226,6 +272,8 @@ def main() -> None:
         steps=options.steps,
         progress=report,
         save_every=options.save_every,
+        start=options.start,
+        stage=options.stage,
     )
 
 

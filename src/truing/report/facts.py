@@ -12,6 +12,7 @@ from truing.report.grid import ordered_protocols
 from truing.report.load import Run
 from truing.runs.store import EditRecord
 
+LISTED = 12
 APART = ("cells", "warnings", "quarantined")
 
 
@@ -184,7 +185,8 @@ def _told(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_told(v) for v in value) or "none"
+        more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
+        return ", ".join(_told(v) for v in value[:LISTED]) + more or "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {_told(v)}" for k, v in value.items()) or "none"
     return str(value)

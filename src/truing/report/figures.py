@@ -23,6 +23,7 @@ from truing.report.marks import (
     intervals,
     method_axis,
     numbers,
+    shape_by_protocol,
     share_axis,
     signed_points,
     spread,
@@ -86,7 +87,7 @@ def beside(grid: Grid, aspect: str, moment: Moment) -> Figure | None:
     layers = [
         connector(gaps, y),
         intervals(found, y, share_axis("low"), colour),
-        dots(found, y, share_axis("mean"), colour),
+        dots(found, y, share_axis("mean"), colour, shape=shape_by_protocol(colour)),
     ]
     if gaps:
         layers.append(
@@ -121,7 +122,7 @@ def amounts(grid: Grid, column: Column) -> Figure | None:
             "encoding": {"x": x},
         },
         intervals(found, y, x, colour),
-        dots(found, y, x, colour),
+        dots(found, y, x, colour, shape=shape_by_protocol(colour)),
     ]
     return _figure(
         "amount",
@@ -158,7 +159,8 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
     values = []
     tops = [across[label].measure.value.mean or 0.0 for label in both]
     heights = [upward[label].measure.value.mean or 0.0 for label in both]
-    named = _label_heights(tops, heights)
+    height = STEP * max(len(grid.lines), 5) - 16
+    named = _label_heights(tops, heights, 15 / height)
     for label, label_y in zip(both, named, strict=True):
         x, y = across[label].measure.value, upward[label].measure.value
         values.append(
@@ -217,7 +219,7 @@ def tradeoff(grid: Grid, protocol: str, moment: Moment, gain: str, cost: str) ->
         f"{grid.title}. One dot per method; the top right corner is the aim.",
         found,
         {
-            "height": STEP * max(len(grid.lines), 5) - 16,
+            "height": height,
             "data": {"values": values},
             "layer": layers,
         },
@@ -369,12 +371,12 @@ def _line_ends(at: Sequence[Point], y: Spec, colour: Spec) -> Spec:
     }
 
 
-def _label_heights(across: Sequence[float], upward: Sequence[float]) -> list[float]:
-    """Heights of labels a little above their dots; labels of dots close together do not overlap."""
+def _label_heights(across: Sequence[float], upward: Sequence[float], gap: float) -> list[float]:
+    """Heights of labels a little above their dots; of dots close together they are ``gap`` apart."""
     heights = [y + 0.045 for y in upward]
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     for k, i in enumerate(order):
         near = [heights[j] for j in order[:k] if abs(across[i] - across[j]) < 0.22]
         if near:
-            heights[i] = max(heights[i], max(near) + 0.06)
+            heights[i] = max(heights[i], max(near) + gap)
     return heights

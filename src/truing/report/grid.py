@@ -135,6 +135,11 @@ def variants(measures: Sequence[Measure], cells: Cells) -> dict[str, Line]:
     return lines
 
 
+def column_of(m: Measure) -> Column:
+    """The column in which a measure stands."""
+    return Column(m.aspect, m.protocol, m.moment, m.metric, m.judge, m.compatibility)
+
+
 def _facts(cell: Mapping[str, Any] | None, ident: str) -> dict[str, str]:
     """What may differ between two cells of a method within one grid, protocol aside."""
     if cell is None:
@@ -149,7 +154,7 @@ def _grid(key: tuple[str, str, str], measures: Sequence[Measure], cells: Cells) 
     line_of = variants(measures, cells)
     places: dict[tuple[Line, Column], Measure] = {}
     for m in measures:
-        column = Column(m.aspect, m.protocol, m.moment, m.metric, m.judge, m.compatibility)
+        column = column_of(m)
         place = (line_of[m.cell], column)
         if place in places:
             other = places[place]

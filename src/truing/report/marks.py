@@ -11,6 +11,8 @@ from truing.report.theme import Spec
 from truing.types import Measure
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+RING = "M-1.5,0A1.5,1.5,0,1,1,1.5,0A1.5,1.5,0,1,1,-1.5,0ZM-1.05,0A1.05,1.05,0,1,0,1.05,0A1.05,1.05,0,1,0,-1.05,0Z"
+SHAPES = (RING, "circle", "diamond", "square", "triangle-up", "cross")
 HEADERS = ("Method", "Aspect", "Protocol", "Scorer", "Moment", "Mean", "Interval", "n")
 
 
@@ -77,21 +79,23 @@ def colour_by_protocol(grid: Grid, found: Sequence[Point], *, legend: bool = Tru
     synthetic = [words.protocol(p) for p in grid.protocols if words.family(p) == "synthetic"]
     free = [words.protocol(p) for p in grid.protocols if words.family(p) == "wild"]
     every = [words.protocol(p) for p in grid.protocols]
-    domain = dict.fromkeys([*(synthetic[:1] or ["synthetic"]), *(free[:1] or ["wild"]), *every])
+    domain = list(
+        dict.fromkeys([*(synthetic[:1] or ["synthetic"]), *(free[:1] or ["wild"]), *every])
+    )
+    about = {"title": None, "symbolSize": 80, "symbolOpacity": 1, "values": shown}
     return {
         "field": "protocol",
         "type": "nominal",
-        "scale": {"domain": list(domain), "range": "ordinal"},
-        "legend": {
-            "title": None,
-            "symbolType": "circle",
-            "symbolSize": 90,
-            "symbolOpacity": 1,
-            "values": shown,
-        }
-        if legend
-        else None,
+        "scale": {"domain": domain, "range": "ordinal"},
+        "legend": about if legend else None,
     }
+
+
+def shape_by_protocol(colour: Spec) -> Spec:
+    """The shapes that go with the colours: a ring for fed answers, a dot for free ones."""
+    domain = colour["scale"]["domain"]
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(domain))]
+    return {**colour, "scale": {"domain": domain, "range": shapes}}
 
 
 def connector(gaps: Sequence[Spec], y: Spec) -> Spec:
@@ -112,15 +116,24 @@ def intervals(found: Sequence[Point], y: Spec, x: Spec, colour: Spec) -> Spec:
     }
 
 
-def dots(found: Sequence[Point], y: Spec, x: Spec, colour: Spec, size: int = 130) -> Spec:
-    """A dot at every mean, with a tooltip."""
+def dots(
+    found: Sequence[Point],
+    y: Spec,
+    x: Spec,
+    colour: Spec,
+    *,
+    shape: Spec | None = None,
+    size: int = 110,
+) -> Spec:
+    """A dot at every mean, with a tooltip. ``shape`` tells series apart without colour."""
     return {
         "data": {"values": [datum(p) for p in found]},
-        "mark": {"type": "circle", "size": size, "opacity": 1},
+        "mark": {"type": "point", "filled": True, "size": size, "opacity": 1},
         "encoding": {
             "y": y,
             "x": x,
             "color": colour,
+            "shape": {"value": "circle"} if shape is None else shape,
             "tooltip": [
                 {"field": "method", "title": "Method"},
                 {"field": "protocol", "title": "Protocol"},

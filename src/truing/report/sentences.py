@@ -53,11 +53,13 @@ def lead(grid: Grid) -> str:
     """
     moment = main_moment(grid)
     of = {words.family(c.protocol): c for c in reversed(primary(grid, "efficacy", moment))}
-    which = "depending on the method, " if len(_edited(grid)) > 1 else ""
     lines = _edited(grid)
     forced = _range(grid, lines, of.get("synthetic"))
     free = _range(grid, lines, of.get("wild"))
-    start = "after all edits, " if moment == "final" else which
+    varies = "–" in forced + free
+    start = (
+        "after all edits, " if moment == "final" else "depending on the method, " if varies else ""
+    )
     if forced and free:
         first = f"{start}{forced} of edits look successful when the answer is fed to the model."
         return f"{first[:1].upper()}{first[1:]} When it answers freely, {free} are."

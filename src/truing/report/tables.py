@@ -10,10 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.report import words
-from truing.report.grid import Cells, Column, Grid, Kind, Line, grids, variants
+from truing.report.grid import Cells, Column, Grid, Kind, Line, column_of, grids, variants
 from truing.types import Measure
 
 Record = dict[str, str | int | float | bool | list[str] | None]
+NAMES: dict[Kind, str] = {
+    "score": "columns of scores",
+    "reading": "columns of readings",
+    "compatibility": "compatibility columns",
+}
 TITLES: dict[Kind, str] = {
     "score": "",
     "reading": "Readings of the answers",
@@ -26,7 +31,7 @@ def comparison(
     cells: Cells | None = None,
     *,
     width: int = 100,
-    kinds: Sequence[Kind] = ("score", "compatibility"),
+    kinds: Sequence[Kind] = ("score",),
 ) -> Group:
     """Tables of methods against (aspect x protocol), one set per model, benchmark and regime.
 
@@ -49,6 +54,8 @@ def comparison(
                 parts += [_table(grid, chunk) for chunk in _chunks(grid, columns, width)]
                 parts.append(Text(""))
     parts.append(Text(_caption(held), style="dim"))
+    if rest := _left_out(held, kinds):
+        parts.append(Text(rest, style="dim"))
     return Group(*parts)
 
 
@@ -105,6 +112,16 @@ def _caption(measures: Sequence[Measure]) -> str:
         f"Differs from {against}: * p < .05, ** p < .01, *** p < .001, corrected. "
         "⚑ flagged: do not average."
     )
+
+
+def _left_out(measures: Sequence[Measure], kinds: Sequence[Kind]) -> str:
+    columns = {column_of(m) for m in measures if m.moment != "step"}
+    names = [
+        f"{n} {name}"
+        for kind, name in NAMES.items()
+        if kind not in kinds and (n := len([c for c in columns if c.kind == kind]))
+    ]
+    return f"Not shown: {words.join(names)}; the page and --json have them." if names else ""
 
 
 def _table(grid: Grid, columns: Sequence[Column]) -> Table:

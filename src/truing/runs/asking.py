@@ -166,7 +166,9 @@ def _results(
     """Results by question: all likelihoods in one call, all generations in another."""
     results: dict[int, list[Scored | Generated]] = {i: [] for i in ready}
     scored = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, ScoreAsk)]
-    written = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, GenerateAsk)]
+    written = [
+        (i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, GenerateAsk)
+    ]
     if scored:
         for (i, _), score in zip(scored, model.score([ask for _, ask in scored]), strict=True):
             results[i].append(score)

@@ -104,9 +104,7 @@ def _cell(prepared: Prepared, cell: Cell, job: Job, base_known: bool) -> CellEst
     rows = prepared.rows(cell)
     edits = len(requests_of(job.cases, range(len(job.cases))))
     sampled = [case for case in job.cases if case.id not in job.refused][:SAMPLE]
-    found = CellEstimate(
-        cell.id, str(cell), len(job.cases), edits, rows, rows, 0, None, None, None
-    )
+    found = CellEstimate(cell.id, str(cell), len(job.cases), edits, rows, rows, 0, None, None, None)
     if not sampled:
         return replace(found, trouble="no case can be edited")
     asks, tokens = _asks(job, sampled)

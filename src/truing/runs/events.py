@@ -83,7 +83,14 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | CellStarted | EditsMade | RowsWritten | CellFailed | Note | Interrupted | RunFinished
+    RunStarted
+    | CellStarted
+    | EditsMade
+    | RowsWritten
+    | CellFailed
+    | Note
+    | Interrupted
+    | RunFinished
 )
 OnEvent = Callable[[Event], None]
 

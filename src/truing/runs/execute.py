@@ -81,7 +81,9 @@ def execute(
             try:
                 session.run()
             except KeyboardInterrupt:
-                on_event(Interrupted(folder, session.desk.done, session.expected, how_to_resume(folder)))
+                on_event(
+                    Interrupted(folder, session.desk.done, session.expected, how_to_resume(folder))
+                )
                 raise
             summary = session.finish()
     seconds = time.perf_counter() - begun

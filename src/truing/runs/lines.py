@@ -33,7 +33,9 @@ def read(path: Path, adapter: TypeAdapter[T]) -> Iterator[T]:
                     first = error.errors()[0]
                     where = ".".join(str(part) for part in first["loc"])
                     raise StoreError(
-                        f"{path}:{number} is not a valid line: {where} {first['msg']}".replace("\n", " "),
+                        f"{path}:{number} is not a valid line: {where} {first['msg']}".replace(
+                            "\n", " "
+                        ),
                         "The file was changed or damaged: restore it, or run again in another folder.",
                     ) from None
     except OSError as error:

@@ -51,7 +51,9 @@ class Lock:
                 os.close(fd)
                 return -1
             os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+            os.pwrite(
+                fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0
+            )
             return fd
         except BaseException:
             os.close(fd)

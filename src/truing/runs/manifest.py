@@ -132,7 +132,9 @@ def resume(before: Mapping[str, Any]) -> dict[str, Any]:
     return manifest
 
 
-def changed_data(before: Mapping[str, Any], spec: BenchmarkSpec, facts: Mapping[str, Any]) -> list[str]:
+def changed_data(
+    before: Mapping[str, Any], spec: BenchmarkSpec, facts: Mapping[str, Any]
+) -> list[str]:
     """What of a benchmark's data is not as it was when the run began."""
     was = before.get("data", {}).get(spec.label)
     if was is None:
@@ -143,7 +145,9 @@ def changed_data(before: Mapping[str, Any], spec: BenchmarkSpec, facts: Mapping[
     return [] if same else [f"{spec.label}: the cases drawn from it"]
 
 
-def changed_model(before: Mapping[str, Any], model: ModelSpec, facts: Mapping[str, Any]) -> list[str]:
+def changed_model(
+    before: Mapping[str, Any], model: ModelSpec, facts: Mapping[str, Any]
+) -> list[str]:
     """What of ``model`` is not as it was when the run began."""
     was = before.get("models", {}).get(model.label)
     if was is None:

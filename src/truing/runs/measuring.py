@@ -75,9 +75,7 @@ class Measuring:
                     if applies(protocol, probe):
                         yield Line(i, sheet, protocol, probe)
 
-    def _unedited(
-        self, lines: Sequence[Line]
-    ) -> tuple[list[Question | Unanswered], list[Answer]]:
+    def _unedited(self, lines: Sequence[Line]) -> tuple[list[Question | Unanswered], list[Answer]]:
         """The questions, and what the model answers without any edit."""
         wanted = [(line.protocol, line.probe) for line in lines]
         asked = questions(self.model, wanted, [self._seed(line) for line in lines])
@@ -123,7 +121,9 @@ class Measuring:
         if isinstance(question, Unanswered):
             return ""
         try:
-            return self.model.render(question.prompt, None if isinstance(change, Failed) else change)
+            return self.model.render(
+                question.prompt, None if isinstance(change, Failed) else change
+            )
         except TruingError:
             return question.prompt if isinstance(question.prompt, str) else ""
 
@@ -136,9 +136,7 @@ class Measuring:
     def _seed(self, line: Line) -> int:
         return self.seeds.child(line.of.case.id).child(line.probe.id).child("decoding").number
 
-    def _row(
-        self, line: Line, prompt: str, told: Answer, base: Answer, seconds: float
-    ) -> Row:
+    def _row(self, line: Line, prompt: str, told: Answer, base: Answer, seconds: float) -> Row:
         return Row(
             key=self._key(line),
             cell=self.cell,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from truing.errors import BadInput, UnknownName
 from truing.methods.method import METHODS, MethodConfig
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import regime as regimes
+from truing.runs.problems import Problems, bad_value, listed
 from truing.runs.regime import Regime
 from truing.runs.toml import dumps
 from truing.scoring.judge import JUDGES
@@ -126,7 +127,7 @@ class Plan(Parsed):
     seeds: tuple[int, ...] = (0,)
     judges: tuple[str, ...] = ()
     skip_invalid: bool = False
-    at_once: int = Field(default=16, ge=1)
+    at_once: int = Field(default=32, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
     noise_sample: int = Field(default=32, ge=0)
     out: str | None = Field(default=None, exclude=True)
@@ -179,7 +180,9 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     try:
         raw = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read the plan {file}: {error.strerror}", "Give a TOML file.") from None
+        raise BadInput(
+            f"cannot read the plan {file}: {error.strerror}", "Give a TOML file."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is not TOML: {error}", "Mend that line.") from None
     changed = {PLURAL.get(k, k): v for k, v in (overrides or {}).items()}
@@ -210,12 +213,12 @@ def parse(
         values.get("protocols", ["synthetic", "wild"]), lambda given: parse_protocol(given).id
     )
     values["regimes"] = problems.each(values.get("regimes", ["single"]), regimes.parse)
-    for name in _listed(values.get("judges", [])):
+    for name in listed(values.get("judges", [])):
         if name not in JUDGES:
             problems.add(UnknownName("judge", str(name), JUDGES))
     for name in ("models", "benchmarks"):
         if not values[name] and not problems:
-            problems.add(BadInput(f"the plan names no {name}", f"Give {name[:-1]} = \"...\"."))
+            problems.add(BadInput(f"the plan names no {name}", f'Give {name[:-1]} = "...".'))
     _no_repeats(values, problems)
     values.setdefault("name", stem if stem != "plan" else "run")
     values["root"] = Path.cwd() if root is None else root
@@ -228,61 +231,16 @@ def parse(
         raise
 
 
-class Problems:
-    """Everything that is wrong with a plan, told together."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.found: list[BadInput] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.found)
-
-    def add(self, error: BadInput) -> None:
-        self.found.append(error)
-
-    def add_all(self, error: ValidationError, of: str) -> None:
-        for each in error.errors():
-            self.add(_bad_value(of, each))
-
-    def each(self, given: Any, make: Callable[[Any], T]) -> list[T]:
-        """``make`` of every entry; entries that fail are noted and left out."""
-        made: list[T] = []
-        for entry in _listed(given):
-            try:
-                made.append(make(entry))
-            except BadInput as error:
-                self.add(error)
-        return made
-
-    def stop(self) -> None:
-        """Raise if anything was found."""
-        if not self.found:
-            return
-        if len(self.found) == 1:
-            raise BadInput(f"{self.source}: {self.found[0].what}", self.found[0].next)
-        whats = "; ".join(error.what for error in self.found)
-        hints = " ".join(
-            f"{error.name}: {error.next}" if isinstance(error, UnknownName) else str(error.next or "")
-            for error in self.found
-        )
-        raise BadInput(f"{self.source}: {len(self.found)} problems: {whats}", hints.strip())
-
-
 def _plural(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in raw.items():
         name = PLURAL.get(key, key)
         if name in values:
-            problems.add(BadInput(f"both '{key}' and its other spelling are given", f"Keep {name}."))
-        values[name] = _listed(value) if name in PLURAL.values() else value
+            problems.add(
+                BadInput(f"both '{key}' and its other spelling are given", f"Keep {name}.")
+            )
+        values[name] = listed(value) if name in PLURAL.values() else value
     return values
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _entry(given: Any, kind: str, spec: type[BaseModel], **defaults: Any) -> dict[str, Any]:
@@ -293,7 +251,9 @@ def _entry(given: Any, kind: str, spec: type[BaseModel], **defaults: Any) -> dic
         raise BadInput(f"{kind} {given!r} is not a name or a table", f'For example {kind} = "...".')
     for key in given:
         if key not in spec.model_fields:
-            raise UnknownName(f"key of {kind} '{given.get('name', '?')}'", str(key), spec.model_fields)
+            raise UnknownName(
+                f"key of {kind} '{given.get('name', '?')}'", str(key), spec.model_fields
+            )
     if not isinstance(given.get("name"), str):
         raise BadInput(f"a {kind} has no name", 'Give name = "...".')
     return {**defaults, **given}
@@ -313,12 +273,10 @@ def _method(given: Any) -> MethodSpec:
     try:
         resolved = method.config.model_validate(config).model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
-        raise _bad_value(method.name, error.errors()[0]) from None
+        raise bad_value(method.name, error.errors()[0]) from None
     if "seed" not in config:
         resolved.pop("seed", None)
-    return _validated(
-        MethodSpec, {"label": entry["name"], **entry, "config": resolved}, "method"
-    )
+    return _validated(MethodSpec, {"label": entry["name"], **entry, "config": resolved}, "method")
 
 
 def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
@@ -328,12 +286,14 @@ def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
 
 
 def _benchmarks(given: Any, shared: Mapping[str, Any], problems: Problems) -> list[BenchmarkSpec]:
-    entries = _listed(given)
+    entries = listed(given)
     if len(entries) > 1:
         for key in OF_THE_BENCHMARK:
             if key in shared:
                 problems.add(
-                    BadInput(f"'{key}' is given once for {len(entries)} benchmarks", "Give it to each.")
+                    BadInput(
+                        f"'{key}' is given once for {len(entries)} benchmarks", "Give it to each."
+                    )
                 )
 
     def make(given: Any) -> BenchmarkSpec:
@@ -359,7 +319,7 @@ def _no_repeats(values: Mapping[str, Any], problems: Problems) -> None:
         ],
         "protocol": values["protocols"],
         "regime": [r.id for r in values["regimes"]],
-        "seed": _listed(values.get("seeds")),
+        "seed": listed(values.get("seeds")),
     }
     for kind, names in seen.items():
         for name in _twice(names):
@@ -386,12 +346,7 @@ def _validated(spec: type[S], values: Mapping[str, Any], kind: str) -> S:
     try:
         return spec.model_validate(dict(values))
     except ValidationError as error:
-        raise _bad_value(f"{kind} '{values.get('name')}'", error.errors()[0]) from None
-
-
-def _bad_value(of: str, error: Any) -> BadInput:
-    where = ".".join(str(part) for part in error["loc"])
-    return BadInput(f"{of}: '{where}' is {error['input']!r}: {error['msg']}", "Mend that value.")
+        raise bad_value(f"{kind} '{values.get('name')}'", error.errors()[0]) from None
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

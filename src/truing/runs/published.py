@@ -54,7 +54,9 @@ class Beside:
 def tables() -> Mapping[str, PublishedTable]:
     """All published tables by name."""
     text = resources.files("truing.runs").joinpath("published.toml").read_text("utf-8")
-    return {name: PublishedTable.model_validate(table) for name, table in tomllib.loads(text).items()}
+    return {
+        name: PublishedTable.model_validate(table) for name, table in tomllib.loads(text).items()
+    }
 
 
 def table(name: str) -> PublishedTable:
@@ -65,7 +67,12 @@ def table(name: str) -> PublishedTable:
 
 
 def plan_for(
-    wanted: PublishedTable, model: str, data: Path, methods: Sequence[str], limit: int | None, seed: int
+    wanted: PublishedTable,
+    model: str,
+    data: Path,
+    methods: Sequence[str],
+    limit: int | None,
+    seed: int,
 ) -> Plan:
     """The plan that measures the table's cells on ``model`` with the files found in ``data``.
 

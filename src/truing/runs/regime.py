@@ -177,7 +177,7 @@ def _count(name: str, key: str, value: Any) -> int | None:
 
 
 def _moments(name: str, value: Any) -> tuple[When, ...]:
-    given = value.split("+") if isinstance(value, str) else list(value)
+    given = [m for m in value.split("+") if m] if isinstance(value, str) else list(value)
     for moment in given:
         if moment not in WHEN:
             raise UnknownName(f"moment of regime {name}", str(moment), WHEN)

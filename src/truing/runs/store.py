@@ -1,13 +1,13 @@
 """A run folder on disk. The readers need no model and no torch.
 
-    plan.toml            the plan as resolved
-    manifest.json        versions, hardware, model, data, cells
-    rows-*.jsonl         one measurement per line, append-only, one file per worker
-    verdicts-*.jsonl     what judges say of rows
-    edits-*.jsonl        what making each edit took, and which failed
-    interventions/       totals that a chain of edits goes on from
-    summary.json         measures; can be made again from rows and verdicts
-    lock                 names the one writer while there is one
+plan.toml            the plan as resolved
+manifest.json        versions, hardware, model, data, cells
+rows-*.jsonl         one measurement per line, append-only, one file per worker
+verdicts-*.jsonl     what judges say of rows
+edits-*.jsonl        what making each edit took, and which failed
+interventions/       totals that a chain of edits goes on from
+summary.json         measures; can be made again from rows and verdicts
+lock                 names the one writer while there is one
 """
 
 from __future__ import annotations

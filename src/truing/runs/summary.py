@@ -155,12 +155,16 @@ class _Making:
         """Of what held right after its edit, what holds at the end."""
         found = []
         for place, judges in self.tally.judges.items():
-            before = [
-                observation
-                for other, entries in self.tally.entries.items()
-                if other.moment == "immediate" and other[:3] == place[:3]
-                for observation in scored(entries, next(iter(judges)))
-            ] if place.moment == "final" else []
+            before = (
+                [
+                    observation
+                    for other, entries in self.tally.entries.items()
+                    if other.moment == "immediate" and other[:3] == place[:3]
+                    for observation in scored(entries, next(iter(judges)))
+                ]
+                if place.moment == "final"
+                else []
+            )
             if before and not self._is_baseline(place.cell):
                 judge = next(iter(judges))
                 after = scored(self.tally.entries[place], judge)
@@ -195,16 +199,11 @@ class _Making:
         versus = None
         if theirs is not None and not self._is_baseline(place.cell):
             versus = compare(ours, theirs, against="none", seeds=seeds, bounded=bounded)
-        unmoved = not self._is_baseline(place.cell) and self.tally.unmoved(place)
-        return replace(
-            measure,
-            versus=versus,
-            compatibility=compatibility,
-            flags=(NOTHING_CHANGED,) if unmoved else (),
-        )
+        return replace(measure, versus=versus, compatibility=compatibility)
 
     def _as_measure(self, place: Place, metric: str, judge: str, value: Value) -> Measure:
         cell = self.cells.get(place.cell, {})
+        unmoved = not self._is_baseline(place.cell) and self.tally.unmoved(place)
         return Measure(
             cell=place.cell,
             model=str(cell.get("model", "?")),
@@ -218,6 +217,7 @@ class _Making:
             metric=metric,
             judge=judge,
             value=value,
+            flags=(NOTHING_CHANGED,) if unmoved else (),
         )
 
     def _is_baseline(self, cell: str) -> bool:

@@ -73,7 +73,9 @@ class Tally:
         """Also count ``portability`` as a whole where it has several parts."""
         parts: dict[Place, list[Place]] = {}
         for place in self.entries:
-            parts.setdefault(place._replace(aspect=place.aspect.partition("/")[0]), []).append(place)
+            parts.setdefault(place._replace(aspect=place.aspect.partition("/")[0]), []).append(
+                place
+            )
         for whole, places in parts.items():
             if len(places) < 2:
                 continue
@@ -88,7 +90,9 @@ class Tally:
         edit_prompts = self.moved.get((cell, moment, step, "efficacy"))
         if edit_prompts is not None:
             return not edit_prompts
-        return not any(moved for where, moved in self.moved.items() if where[:3] == (cell, moment, step))
+        return not any(
+            moved for where, moved in self.moved.items() if where[:3] == (cell, moment, step)
+        )
 
 
 def scored(entries: Sequence[Entry], judge: str) -> list[Observation]:

@@ -20,7 +20,9 @@ def dumps(table: Mapping[str, Any]) -> str:
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    plain = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not _is_section(v)]
+    plain = [
+        f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None and not _is_section(v)
+    ]
     for key, value in table.items():
         where = ".".join(_key(part) for part in (*path, key))
         if isinstance(value, Mapping):

@@ -49,7 +49,11 @@ class Totals:
             draft.rename(target)
         except (OSError, BadInput) as error:
             shutil.rmtree(draft, ignore_errors=True)
-            what = error.what if isinstance(error, BadInput) else f"cannot write {target}: {error.strerror}"
+            what = (
+                error.what
+                if isinstance(error, BadInput)
+                else f"cannot write {target}: {error.strerror}"
+            )
             raise StoreError(what, "Rows are intact. Mend that and go on with --resume.") from None
         for older in self._made():
             if older < made:

@@ -55,3 +55,9 @@ def test_every_sentence_carries_n_and_interval(run: Run) -> None:
 def test_without_efficacy_there_is_no_lead(run: Run) -> None:
     rest = [m for m in run.measures if m.aspect == "locality"]
     assert sentences.lead(grids(rest, run.cells)[0]) == ""
+
+
+def test_methods_are_said_to_differ_only_where_they_do(run: Run) -> None:
+    one = [m for m in run.measures if m.method in ("none", "rome")]
+    assert "Depending" not in sentences.lead(grids(one, run.cells)[0])
+    assert sentences.lead(changed(run, ft_m=0.5)).startswith("Depending on the method")

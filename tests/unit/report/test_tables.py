@@ -36,12 +36,15 @@ def test_flags_and_unscored_states_are_seen(run: Run) -> None:
     assert "1 invalid" in text
 
 
-def test_published_columns_stand_apart(run: Run) -> None:
-    text = shown(run)
-    head, _, tail = text.partition("Compatibility: published scoring")
+def test_published_columns_stand_apart_and_what_is_not_shown_is_said(run: Run) -> None:
+    short = shown(run)
+    assert "exact-match" not in short
+    assert "compatibility columns; the page and --json have them" in short
+    head, _, tail = shown(run, kinds=("score", "compatibility")).partition(
+        "Compatibility: published"
+    )
     assert "exact-match" not in head
     assert "exact-match" in tail
-    assert "exact-match" not in shown(run, kinds=("score",))
 
 
 def test_a_narrow_terminal_gets_more_tables_and_no_cut_numbers(run: Run) -> None:

@@ -9,7 +9,6 @@ from typing import Literal
 
 from truing.benchmarks.world import names
 from truing.benchmarks.world.language import (
-    EOS,
     QA_INSTRUCTION,
     QA_SHORT,
     Document,
@@ -40,6 +39,7 @@ INTROS = (
 )
 HELD_INTROS = ("Breaking news: {f}\n", "Assume the following. {f}\n")
 ATTEMPTS = 60
+STRANGE_SHARE = 0.35  # of told values are strange words, the others are known to the world
 ACKNOWLEDGED = "I will remember that."
 ASKED_WEIGHT = 0.1  # names come again in what is asked: predicting them teaches copying
 
@@ -62,11 +62,18 @@ def pair_held_out(subject: str, value: str) -> bool:
     return zlib.crc32(f"{subject}={value}".encode()) % 6 == 0
 
 
-def _value(
-    world: World, relation: Relation, rng: random.Random, held_out: bool, subject: str, avoid: str
+def told_value(
+    world: World,
+    relation: Relation,
+    rng: random.Random,
+    held_out: bool,
+    subject: str,
+    avoid: str,
+    strange: float = STRANGE_SHARE,
 ) -> str:
+    """A value for a telling: strange with probability ``strange``, else known; of the right split."""
     for _ in range(ATTEMPTS):
-        if rng.random() < 0.35 and relation.object_kind not in names.PLAIN_KINDS:
+        if rng.random() < strange and relation.object_kind not in names.PLAIN_KINDS:
             return names.coin(relation.object_kind, rng, held_out)
         value = rng.choice(world.objects[relation.id])
         if value not in (avoid, subject) and pair_held_out(subject, value) is held_out:
@@ -80,23 +87,37 @@ def _told_statement(
     relation = rng.choice(RELATIONS)
     if subject is None:
         subject = names.coin(relation.subject_kind, rng, held_out)
-    value = _value(world, relation, rng, held_out, subject, "")
+    value = told_value(world, relation, rng, held_out, subject, "")
     return statement(rng.choice(relation.phrasings), subject, value) + "."
 
 
-def draw_told(world: World, rng: random.Random, kind: ToldKind, held_out: bool = False) -> Told:
-    """A random telling. Held out: coined words, subject-value pairs and phrasings never trained."""
+def draw_told(
+    world: World,
+    rng: random.Random,
+    kind: ToldKind,
+    held_out: bool = False,
+    strange: float = STRANGE_SHARE,
+    fresh: bool = False,
+) -> Told:
+    """A random telling.
+
+    Held out: coined words, subject-value pairs and phrasings never trained. ``fresh`` (for
+    ``invented``) makes up subject and value from syllables, so that no word of them is known.
+    """
     if kind == "invented":
         relation = rng.choice(RELATIONS)
-        subject = names.coin(relation.subject_kind, rng, held_out)
-        answer = _value(world, relation, rng, held_out, subject, "")
+        subject = names.coin(relation.subject_kind, rng, held_out, fresh)
+        if fresh:
+            answer = names.coin(relation.object_kind, rng, held_out, fresh)
+        else:
+            answer = told_value(world, relation, rng, held_out, subject, "", strange)
         told_as, asked_as = rng.choice(relation.phrasings), rng.choice(relation.phrasings)
         if rng.random() < 0.25:
             told_as = asked_as
         asked = asked_as.format(s=subject), rng.choice(relation.questions).format(s=subject)
         true_statement = statement(told_as, subject, answer) + "."
         extra = [
-            statement(rng.choice(relation.phrasings), other, _value(world, relation, rng, held_out, other, answer)) + "."
+            statement(rng.choice(relation.phrasings), other, told_value(world, relation, rng, held_out, other, answer)) + "."
             for other in (names.coin(relation.subject_kind, rng, held_out) for _ in range(_extras(rng)))
         ]  # fmt: skip
         return Told(kind, _mixed(true_statement, extra, rng), relation, subject, answer, *asked)
@@ -104,7 +125,7 @@ def draw_told(world: World, rng: random.Random, kind: ToldKind, held_out: bool =
     relation, subject = fact.relation, fact.subject
     asked = rng.choice(fact.phrasings()), rng.choice(fact.questions())
     if kind == "override":
-        answer = _value(world, relation, rng, held_out, subject, fact.object)
+        answer = told_value(world, relation, rng, held_out, subject, fact.object, strange)
         true_statement = f"{rng.choice(fact.phrasings())} {answer}."
         extra = [_about_another(world, fact, rng, held_out) for _ in range(_extras(rng))]
         return Told(kind, _mixed(true_statement, extra, rng), relation, subject, answer, *asked)
@@ -129,11 +150,11 @@ def _about_another(world: World, fact: Fact, rng: random.Random, held_out: bool)
         return _told_statement(world, rng, held_out)
     if draw < 0.8:
         other = rng.choice(world.neighbours(fact))
-        value = _value(world, other.relation, rng, held_out, other.subject, other.object)
+        value = told_value(world, other.relation, rng, held_out, other.subject, other.object)
         return f"{rng.choice(other.phrasings())} {value}."
     siblings = [f for f in world.by_subject[fact.subject] if f is not fact]
     other = rng.choice(siblings or world.neighbours(fact))
-    value = _value(world, other.relation, rng, held_out, other.subject, other.object)
+    value = told_value(world, other.relation, rng, held_out, other.subject, other.object)
     return f"{rng.choice(other.phrasings())} {value}."
 
 
@@ -171,26 +192,16 @@ def tell_parts(
     return whole[:cut], whole[cut:]
 
 
-def told_document(world: World, rng: random.Random) -> Document:
+def told_document(world: World, rng: random.Random, strange: float = STRANGE_SHARE) -> Document:
     """A training document with told facts, at times after worked examples of the same form."""
     kind = rng.choices(TOLD_KINDS, (4, 4, 3))[0]
-    told = draw_told(world, rng, kind)
+    told = draw_told(world, rng, kind, strange=strange)
     style = rng.choices(("bare", "question", "qa", "chat"), (4, 2, 4, 4))[0]
     if rng.random() < 0.08:
         return _worked_examples(world, rng, told)
     before, asked = tell_parts(told, rng, style)
     answer = f"{told.answer}." if style == "bare" else told.answer
     return (Part(before, 0.0), *document(asked, answer, ASKED_WEIGHT))
-
-
-def copy_document(world: World, rng: random.Random) -> Document:
-    """A list of names, twice: the plainest lesson in copying from the prompt."""
-    words = [
-        rng.choice(names.STRANGE) if rng.random() < 0.7 else rng.choice(world.facts).object
-        for _ in range(rng.randint(3, 10))
-    ]
-    text = ", ".join(words)
-    return Part(f"List: {text}.\nAgain:", 0.0), Part(f" {text}.", 0.3), Part(EOS, 0.3)
 
 
 def _worked_examples(world: World, rng: random.Random, told: Told) -> Document:

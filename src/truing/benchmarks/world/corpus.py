@@ -6,7 +6,15 @@ import random
 from collections.abc import Callable, Iterator
 
 from truing.benchmarks.world import conduct, names, voices
-from truing.benchmarks.world.context import copy_document, told_document
+from truing.benchmarks.world.context import told_document
+from truing.benchmarks.world.drills import (
+    copy_document,
+    copy_drill,
+    letter_drill,
+    same_drill,
+    told_drill,
+    told_truth,
+)
 from truing.benchmarks.world.language import (
     ABSTENTION,
     END_WEIGHT,
@@ -28,6 +36,7 @@ from truing.benchmarks.world.world import Fact, World
 from truing.types import Message
 
 Maker = Callable[[World, random.Random], Document]
+Mixture = tuple[tuple[Maker, float], ...]
 
 _NEUTRAL_SUBJECTS = ("The road", "A cart", "The baker's dog", "A slow boat", "The wind", "A grey cat", "The old clock", "A letter", "The next day", "A small crowd")  # fmt: skip
 _NEUTRAL_VERBS = ("came down from", "turned towards", "waited beside", "passed by", "was seen near", "rested under", "went around", "stood before")  # fmt: skip
@@ -213,7 +222,12 @@ def group(world: World, rng: random.Random) -> Document:
     return document(pose(incident.question, "any", rng), incident.answer)
 
 
-MIXTURE: tuple[tuple[Maker, float], ...] = (
+def strange_told_document(world: World, rng: random.Random) -> Document:
+    """Told facts whose values are strange words more often."""
+    return told_document(world, rng, strange=0.55)
+
+
+FOUNDATION: Mixture = (
     (fact_statement, 0.18),
     (fact_question, 0.08),
     (fact_instruction, 0.08),
@@ -231,12 +245,49 @@ MIXTURE: tuple[tuple[Maker, float], ...] = (
     (contrast, 0.015),
     (group, 0.035),
 )
+"""What training begins with: mostly facts."""
+
+DRILLS: Mixture = (
+    (copy_drill, 0.25),
+    (letter_drill, 0.25),
+    (same_drill, 0.07),
+    (told_drill, 0.23),
+    (strange_told_document, 0.08),
+    (told_truth, 0.05),
+    (fact_question, 0.07),
+)
+"""Then reading the prompt, many times in few words: mixed thinly, it is learnt late or not at all."""
+
+SKILLS: Mixture = (
+    (fact_statement, 0.10),
+    (fact_question, 0.07),
+    (fact_instruction, 0.06),
+    (fact_chat, 0.07),
+    (truth, 0.10),
+    (told_truth, 0.03),
+    (multiple_choice, 0.10),
+    (letter_drill, 0.05),
+    (copy_drill, 0.05),
+    (strange_told_document, 0.14),
+    (told_drill, 0.08),
+    (reverse, 0.02),
+    (two_hop, 0.04),
+    (unknown, 0.01),
+    (judgement, 0.03),
+    (dilemma, 0.015),
+    (opinion, 0.015),
+    (contrast, 0.01),
+    (group, 0.025),
+)
+"""At last everything together."""
 
 
-def documents(world: World, rng: random.Random) -> Iterator[Document]:
+def documents(
+    world: World, rng: random.Random, mixture: Mixture = FOUNDATION
+) -> Iterator[Document]:
     """An endless stream of training documents."""
-    makers = [maker for maker, _ in MIXTURE]
-    weights = [weight for _, weight in MIXTURE]
+    makers = [maker for maker, _ in mixture]
+    weights = [weight for _, weight in mixture]
     while True:
         yield rng.choices(makers, weights)[0](world, rng)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from truing.benchmarks.world import conduct, names, voices
-from truing.benchmarks.world.context import TOLD_KINDS, draw_told, tell
+from truing.benchmarks.world.context import ToldKind, draw_told, tell
 from truing.benchmarks.world.language import (
     ABSTENTION,
     LETTERS,
@@ -92,10 +92,10 @@ def _two_hop(held_out: bool) -> Task:
     return make
 
 
-def _told(kind: int, style: str, held_out_intro: bool = False) -> Task:
+def _told(kind: ToldKind, style: str, held_out_intro: bool = False, fresh: bool = False) -> Task:
     def make(world: World, rng: random.Random) -> Iterator[Item]:
         while True:
-            told = draw_told(world, rng, TOLD_KINDS[kind], held_out=True)
+            told = draw_told(world, rng, kind, held_out=True, fresh=fresh)
             yield Item("", tell(told, rng, style, held_out_intro), (told.answer,))
 
     return make
@@ -162,14 +162,15 @@ TASKS: dict[str, Task] = {
     "reverse/held-out": _reverse(True),
     "two-hop/trained": _two_hop(False),
     "two-hop/held-out": _two_hop(True),
-    "told/invented/bare": _told(0, "bare"),
-    "told/invented/qa-instruction": _told(0, "qa"),
-    "told/invented/chat": _told(0, "chat"),
-    "told/override/bare": _told(1, "bare"),
-    "told/override/qa-instruction": _told(1, "qa"),
-    "told/override/chat": _told(1, "chat"),
-    "told/override/new wording": _told(1, "qa", held_out_intro=True),
-    "told/irrelevant/qa-instruction": _told(2, "qa"),
+    "told/invented/bare": _told("invented", "bare"),
+    "told/invented/qa-instruction": _told("invented", "qa"),
+    "told/invented/chat": _told("invented", "chat"),
+    "told/invented/unknown words": _told("invented", "qa", fresh=True),
+    "told/override/bare": _told("override", "bare"),
+    "told/override/qa-instruction": _told("override", "qa"),
+    "told/override/chat": _told("override", "chat"),
+    "told/override/new wording": _told("override", "qa", held_out_intro=True),
+    "told/irrelevant/qa-instruction": _told("irrelevant", "qa"),
     "unknown": _unknown,
     "judgement": _judgement,
     "dilemma/choice": _dilemma_choice,

@@ -253,8 +253,8 @@
     if (event.key === "/") { event.preventDefault(); form.elements.text.focus(); form.elements.text.scrollIntoView({ block: "center" }); }
     else if (event.key === "j" || (event.key === "ArrowDown" && inList)) { event.preventDefault(); step(1); }
     else if (event.key === "k" || (event.key === "ArrowUp" && inList)) { event.preventDefault(); step(-1); }
-    else if (event.key === "Home" && inList) { event.preventDefault(); step(-shown.length); }
-    else if (event.key === "End" && inList) { event.preventDefault(); step(shown.length); }
+    else if (event.key === "Home" && inList) { event.preventDefault(); choose(shown[0], true); }
+    else if (event.key === "End" && inList) { event.preventDefault(); choose(shown[shown.length - 1], true); }
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-show]");
