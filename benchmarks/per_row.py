@@ -40,9 +40,15 @@ def synthetic(cache: Path) -> Model:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     config = transformers.LlamaConfig(
-        vocab_size=2048, hidden_size=224, intermediate_size=608, num_hidden_layers=6,
-        num_attention_heads=7, num_key_value_heads=7, max_position_embeddings=512,
-        bos_token_id=0, eos_token_id=1,
+        vocab_size=2048,
+        hidden_size=224,
+        intermediate_size=608,
+        num_hidden_layers=6,
+        num_attention_heads=7,
+        num_key_value_heads=7,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=1,
     )
     torch.manual_seed(0)
     hf = transformers.LlamaForCausalLM(config).eval()
@@ -107,7 +113,9 @@ def per_row(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -
     return verb(asks)
 
 
-def differences(a: Sequence[Scored | Generated], b: Sequence[Scored | Generated]) -> tuple[int, float]:
+def differences(
+    a: Sequence[Scored | Generated], b: Sequence[Scored | Generated]
+) -> tuple[int, float]:
     """How many answers differ, and the largest difference of log-probs where they do not."""
     other, worst = 0, 0.0
     for x, y in zip(a, b, strict=True):
@@ -184,9 +192,7 @@ def main() -> None:
         torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as cache:
         model = (
-            Model.load(given.model, cache=Path(cache))
-            if given.model
-            else synthetic(Path(cache))
+            Model.load(given.model, cache=Path(cache)) if given.model else synthetic(Path(cache))
         )
         size = sum(parameter.numel() for parameter in model.hf.parameters())
         results = measure(model, random_edits(model, given.edits), given.rounds)

@@ -24,9 +24,7 @@ from truing.models.positions import Positions
 NOWHERE = Path("/nonexistent/truing-cache")
 
 
-def make(
-    name: str = "llama", kind: str = "bytes-bos", dtype: torch.dtype = torch.float32
-) -> Model:
+def make(name: str = "llama", kind: str = "bytes-bos", dtype: torch.dtype = torch.float32) -> Model:
     """A tiny model without a cache."""
     hf, tok = tiny(name, kind, dtype)
     model = Model.of(hf, tok, name=name, cache=NOWHERE)

@@ -59,7 +59,12 @@ TEMPLATES = {
     ),
 }
 
-SIZE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+SIZE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+}
 GROUPED = {**SIZE, "num_key_value_heads": 2}
 WIDE = {**GROUPED, "head_dim": 12}  # heads x head_dim is not the model's width
 GEMMA = {**WIDE, "sliding_window": 16, "query_pre_attn_scalar": 12}
@@ -134,9 +139,16 @@ def _trained(kind: str) -> str:
     if pieces:
         tok.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
         tok.decoder = decoders.Sequence(
-            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+            [
+                decoders.Replace("▁", " "),
+                decoders.ByteFallback(),
+                decoders.Fuse(),
+                decoders.Strip(" ", 1, 0),
+            ]
         )
-        trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=SPECIALS + BYTES, show_progress=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=600, special_tokens=SPECIALS + BYTES, show_progress=False
+        )
     else:
         tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tok.decoder = decoders.ByteLevel()
@@ -153,7 +165,9 @@ def _trained(kind: str) -> str:
         tok = Tokenizer.from_str(json.dumps(facts))
     if kind.startswith("prepend"):  # as Llama-2 is published: the normaliser writes the ▁
         tok.pre_tokenizer = None  # type: ignore[assignment]
-        tok.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        tok.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
     if kind.endswith("-bos"):
         tok.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", tok.token_to_id("<s>"))]
@@ -214,6 +228,8 @@ def random_model(
     return hf.to(dtype).eval().requires_grad_(False)
 
 
-def tiny(name: str = "llama", tokenizer: str = "bytes-bos", dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+def tiny(
+    name: str = "llama", tokenizer: str = "bytes-bos", dtype: torch.dtype = torch.float32
+) -> tuple[Any, Any]:
     """A tiny model and a tokenizer, as ``Model.of`` takes them."""
     return tiny_model(name, dtype), tiny_tokenizer(tokenizer)

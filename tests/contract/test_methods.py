@@ -55,7 +55,7 @@ class Bench:
         values = dict(FEW.get(name, {}))
         method = METHODS.get(name)
         if method.needs_stats:
-            values["stats"] = self.stats
+            values |= {"stats": self.stats, "allow_other_stats": True}
         return method.config.model_validate(values)
 
     def make(
@@ -103,7 +103,7 @@ def test_keeps_its_promises(family: str, dtype: str, name: str, tmp_path: Path) 
         )
         assert all(bool(t.isfinite().all()) and bool(t.any()) for t in tensors)
     base, rowwise = own.logprobs(None, iv)
-    assert not torch.equal(base, rowwise), "nothing changed"
+    assert (base - rowwise).abs().max() > 1e-4, "nothing changed"
     with own.model.using(iv):
         assert (state_differs(before, own.model)) is bool(iv.weights)
         [whole] = own.logprobs(None)
@@ -112,7 +112,7 @@ def test_keeps_its_promises(family: str, dtype: str, name: str, tmp_path: Path) 
     iv.save(str(tmp_path / "iv"))
     again = load(tmp_path / "iv", own.model)
     assert again.id == iv.id
-    assert torch.equal(own.logprobs(again)[0], rowwise)
+    assert torch.allclose(own.logprobs(None, again)[1], rowwise, atol=1e-5)
     chained = own.make(name, [B], so_far=iv)
     assert chained.origin.requests == ("a", "b")
     assert chained.id != iv.id

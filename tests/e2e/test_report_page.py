@@ -99,7 +99,7 @@ def test_every_figure_is_drawn_without_network_or_complaint(watched: Watched, ad
     draw_all(page)
     hosts, drawn = page.locator("[data-figure]").count(), page.locator("svg.marks:visible").count()
     assert hosts == drawn > 5
-    label = page.get_by_role("graphics-document").first.get_attribute("aria-label")
+    label = page.locator('[role="graphics-document"]').first.get_attribute("aria-label")
     assert label is not None
     assert "rome" in label
     assert watched.requests == [address]

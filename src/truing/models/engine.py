@@ -1,4 +1,4 @@
-"""Packing questions into forward passes, and scoring.
+"""Packing questions into forward passes.
 
 Every row of a batch may carry its own change. Rows whose change cannot be stacked (dense deltas)
 are grouped by change, and the change is applied to the whole model for its group.
@@ -9,7 +9,6 @@ Shape letters: B rows, T tokens, N needed positions over all rows, V vocabulary,
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,9 +18,8 @@ import torch
 
 from truing.errors import BadInput, NotPossible, TruingError
 from truing.models.answers import base_key, model_facts
-from truing.models.asks import Change, Decoding, GenerateAsk, ScoreAsk, Scored
-from truing.models.passes import PAD, evaluating, forward, read, stacked
-from truing.models.positions import Side, pack
+from truing.models.asks import Change, Decoding, GenerateAsk, ScoreAsk
+from truing.models.passes import evaluating
 from truing.models.spans import Span
 
 if TYPE_CHECKING:
@@ -65,6 +63,11 @@ class Job:
         return (under, self.span.ids, self.span.start, self.decoding)
 
     @property
+    def family(self) -> tuple[object, ...]:
+        """Equal for jobs whose prompts, and the changes they are read under, are equal."""
+        return (None if self.change is None else self.change.id, self.span.prompt)
+
+    @property
     def new(self) -> int:
         return self.decoding.max_new_tokens if self.decoding else 0
 
@@ -104,6 +107,12 @@ def job_of(model: Model, ask: ScoreAsk | GenerateAsk) -> Job:
             raise BadInput(
                 f"temperature is {ask.decoding.temperature}", "Leave top_k at 0 for greedy."
             )
+    check(model, job)
+    return job
+
+
+def check(model: Model, job: Job) -> None:
+    """Raise BadInput where the model has not as many positions as the job needs."""
     if job.span.start == 0:
         raise BadInput(
             "no token of the prompt is left in front of the continuation",
@@ -116,7 +125,6 @@ def job_of(model: Model, ask: ScoreAsk | GenerateAsk) -> Job:
             f"'{model.name}' has positions for {limit}",
             "Shorten the prompt (in-context edits add to it), or ask for fewer new tokens.",
         )
-    return job
 
 
 def fits(model: Model, ask: ScoreAsk | GenerateAsk) -> str | None:
@@ -203,7 +211,7 @@ def _adaptive(
     model: Model, jobs: Sequence[Job], work: Work[T], changes: Sequence[Change | None]
 ) -> Iterator[tuple[list[Job], list[T]]]:
     """Batches by token budget, longest first; a batch that does not fit in memory is halved."""
-    waiting = sorted(range(len(jobs)), key=lambda i: jobs[i].length, reverse=True)
+    waiting = _order(jobs)
     while waiting:
         take = _first_batch(model, [jobs[i] for i in waiting])
         batch = [jobs[i] for i in waiting[:take]]
@@ -220,13 +228,22 @@ def _adaptive(
                 "Shorten it, or load the model in a smaller dtype or onto a larger device.",
             )
         if failed is not None:
-            model.budget.tokens = max(1, take * batch[0].length // 2)
+            model.budget.tokens = max(1, take * max(job.length for job in batch) // 2)
             del failed
             gc.collect()
             torch.cuda.empty_cache()
             continue
         waiting = waiting[take:]
         yield batch, values
+
+
+def _order(jobs: Sequence[Job]) -> list[int]:
+    """Longest first; jobs that share a prompt and a change stay together."""
+    longest: dict[object, int] = {}
+    for job in jobs:
+        longest[job.family] = max(longest.get(job.family, 0), job.length)
+    place = {family: at for at, family in enumerate(longest)}
+    return sorted(range(len(jobs)), key=lambda i: (-longest[jobs[i].family], place[jobs[i].family]))
 
 
 def _first_batch(model: Model, jobs: Sequence[Job]) -> int:
@@ -252,54 +269,3 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(
         words in text for words in ("not enough memory", "out of memory", "can't allocate memory")
     )
-
-
-def score(
-    model: Model, asks: Sequence[ScoreAsk], progress: Callable[[int], None] | None = None
-) -> list[Scored]:
-    """See :meth:`truing.models.handle.Model.score`."""
-    return answer(model, [job_of(model, ask) for ask in asks], SCORING, progress)
-
-
-def score_batch(
-    model: Model,
-    jobs: Sequence[Job],
-    changes: Sequence[Change | None],
-    side: Side = "right",
-) -> list[Scored]:
-    """One forward pass. ``side`` is where the padding goes; answers do not depend on it."""
-    layout = pack([job.span for job in jobs], side=side, pad_id=PAD)
-    width = layout.ids_B_T.shape[1]
-    rows, columns, targets = [], [], []
-    for row, job in enumerate(jobs):
-        shift = width - len(job.span.ids) if side == "left" else 0
-        for at in range(job.span.start, len(job.span.ids)):
-            rows.append(row)
-            columns.append(at + shift - 1)
-            targets.append(job.span.ids[at])
-    with stacked(model, changes) as hooks:
-        logits_N_V, _ = forward(model, layout, hooks, torch.tensor(rows), torch.tensor(columns))
-    logprobs_N, predicted_N = read(logits_N_V, torch.tensor(targets))
-    scored, at = [], 0
-    for job in jobs:
-        end = at + len(job.span.ids) - job.span.start
-        scored.append(
-            Scored(tuple(targets[at:end]), tuple(logprobs_N[at:end]), tuple(predicted_N[at:end]))
-        )
-        at = end
-    return scored
-
-
-def _dump(scored: Scored) -> str:
-    return json.dumps([scored.token_ids, scored.logprobs, scored.predicted])
-
-
-def _load(text: str) -> Scored | None:
-    try:
-        ids, logprobs, predicted = json.loads(text)
-        return Scored(tuple(ids), tuple(logprobs), tuple(predicted))
-    except (ValueError, TypeError):
-        return None
-
-
-SCORING: Work[Scored] = Work("score", score_batch, _dump, _load)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from truing.models import engine, generate, hidden, loading
+from truing.models import engine, generate, hidden, loading, score
 from truing.models.answers import Answers, NoAnswers
 from truing.models.arch import Arch, Site, describe
 from truing.models.asks import Change, GenerateAsk, Generated, Rows, ScoreAsk, Scored
@@ -131,7 +131,7 @@ class Model:
 
         ``progress`` gets the number of asks finished since it was called last.
         """
-        return engine.score(self, asks, progress)
+        return score.score(self, asks, progress)
 
     def generate(
         self, asks: Sequence[GenerateAsk], *, progress: Progress | None = None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from truing.models.arch import Site
 from truing.models.asks import Change
-from truing.models.engine import Job, Work, batches
+from truing.models.engine import Job, Work, batches, check
 from truing.models.passes import PAD, evaluating, forward, stacked
 from truing.models.positions import pack
 from truing.models.spans import Span
@@ -42,6 +42,7 @@ def hidden(
     for prompt in prompts:
         ids = tuple(model.speller.prompt_ids(model.rewritten(prompt)))
         jobs.append(Job(Span(ids, len(ids)), None))
+        check(model, jobs[-1])
     found: dict[object, Tensor] = {}
     work = Work("hidden", run, repr, _never)
     with evaluating(model.hf), closing(batches(model, jobs, work)) as stream:

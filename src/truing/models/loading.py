@@ -40,7 +40,9 @@ def load(
     source = find(name, revision)
     with _quiet():
         tok = _tokenizer(source, trust_remote_code)
-        hf = _weights(source, wanted, {"": home} if device_map is None else device_map, trust_remote_code)
+        hf = _weights(
+            source, wanted, {"": home} if device_map is None else device_map, trust_remote_code
+        )
     hf.eval()
     hf.requires_grad_(False)
     _check_finite(source, hf)
@@ -129,7 +131,7 @@ def _why(source: Source, what: str, error: Exception) -> CannotLoad:
             f"{source} brings its own code, which is not run by default",
             "If you trust its authors, load it with trust_remote_code=True.",
         )
-    if "pytorch_model.bin" in low or "safetensors" in low and "does not appear" in low:
+    if "pytorch_model.bin" in low or ("safetensors" in low and "does not appear" in low):
         return pickled_only(str(source), ["no *.safetensors"])
     if "unrecognized" in low or "does not recognize this architecture" in low:
         return CannotLoad(

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from truing.errors import BadInput
+from truing.errors import BadInput, UnknownName
 from truing.models.spans import Span
 
 Side = Literal["left", "right"]
@@ -85,7 +85,8 @@ class Layout:
     def of_forward(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Layout:
         """The layout of a call that somebody else makes, read from its inputs.
 
-        Everything of a first pass counts as prompt, everything of cached passes as generation.
+        Everything of a first pass counts as prompt, everything of a cached pass as generation
+        whose first token it holds: where the prompt ended is not known there.
         Raises ``BadInput`` for a pass without token ids.
         """
         ids = kwargs.get("input_ids", args[0] if args else None)
@@ -137,10 +138,14 @@ def pack(spans: Sequence[Span], *, side: Side, pad_id: int) -> Layout:
 class Positions:
     """Which tokens an activation op acts on. The same in scoring and in generating.
 
-    ``all``; ``prompt``; ``generation`` (the continuation); ``last_prompt`` (the last prompt token);
-    ``window`` (token numbers ``start <= n < stop`` of the row; negative numbers count from the end
-    of the prompt, so ``-1`` is the last prompt token; ``stop=None``: to the end);
-    ``tokens`` (ids in ``ids``). ``skip_first`` leaves out the first token of a row (BOS).
+    A token's number counts from 0 in its own row, padding left out. The activation of a token
+    decides the token after it: to reach the whole answer, start at the last prompt token.
+
+    ``all``; ``prompt``; ``last_prompt`` (the last prompt token); ``generation`` (the continuation;
+    ``start``/``stop`` count from its first token); ``window`` (``start <= number < stop``; negative
+    numbers count from the end of the prompt, so ``start=-1`` is the last prompt token and all that
+    follows); ``tokens`` (ids in ``ids``). ``stop=None``: to the end. ``skip_first`` leaves out the
+    first token of a row (BOS).
     """
 
     kind: Kind = "all"
@@ -148,6 +153,22 @@ class Positions:
     stop: int | None = None
     ids: tuple[int, ...] = ()
     skip_first: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UnknownName("kind of positions", self.kind, get_args(Kind))
+        if (self.start or self.stop is not None) and self.kind not in ("window", "generation"):
+            raise BadInput(
+                f"positions '{self.kind}' take no start or stop", "Use 'window' or 'generation'."
+            )
+        if self.kind == "generation" and min(self.start, self.stop or 0) < 0:
+            raise BadInput(
+                "a generation has no tokens before its first", "Use 'window' with negative numbers."
+            )
+        if self.ids and self.kind != "tokens":
+            raise BadInput(
+                f"positions '{self.kind}' take no token ids", "Use 'tokens', or leave ids out."
+            )
 
     def mask(self, layout: Layout) -> Tensor:
         """Bool ``(B, T)``: where to act in this forward pass; never on padding."""
@@ -157,7 +178,9 @@ class Positions:
         if self.kind == "prompt":
             chosen = chosen & (at_B_T < prompt_B_1)
         elif self.kind == "generation":
-            chosen = chosen & (at_B_T >= prompt_B_1)
+            chosen = chosen & (at_B_T >= prompt_B_1 + self.start)
+            if self.stop is not None:
+                chosen = chosen & (at_B_T < prompt_B_1 + self.stop)
         elif self.kind == "last_prompt":
             chosen = chosen & (at_B_T == prompt_B_1 - 1)
         elif self.kind == "window":
@@ -165,6 +188,8 @@ class Positions:
             if self.stop is not None:
                 chosen = chosen & (at_B_T < _absolute(self.stop, prompt_B_1))
         elif self.kind == "tokens":
+            if not self.ids:
+                raise BadInput("positions 'tokens' name no ids", "Give at least one token id.")
             wanted = torch.tensor(self.ids, dtype=layout.ids_B_T.dtype)
             chosen = chosen & torch.isin(layout.ids_B_T, wanted)
         if self.skip_first:

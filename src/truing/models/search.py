@@ -23,7 +23,10 @@ ATTN = re.compile(r"attn|attention", re.IGNORECASE)
 MLP = re.compile(r"mlp|ffn|feed_?forward|moe", re.IGNORECASE)
 GATE = re.compile(r"gate|(^|\.)w1$", re.IGNORECASE)
 NORM = re.compile(r"norm|(^|_)ln(_|$)", re.IGNORECASE)
-QKV = tuple(re.compile(rf"(^|_|w){first}(_|$|{rest})") for first, rest in (("q", "uery"), ("k", "ey"), ("v", "alue")))
+QKV = tuple(
+    re.compile(rf"(^|_|w){first}(_|$|{rest})")
+    for first, rest in (("q", "uery"), ("k", "ey"), ("v", "alue"))
+)
 
 
 def guesses(hf: Any) -> list[Family]:

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from truing.errors import NotPossible
 
-Site = Literal[
-    "resid_pre", "resid_post", "attn_out", "mlp_out", "mlp_hidden", "head_in", "logits"
-]
+Site = Literal["resid_pre", "resid_post", "attn_out", "mlp_out", "mlp_hidden", "head_in", "logits"]
 SITES: tuple[str, ...] = get_args(Site)
 Act = Callable[[Tensor], Tensor | None]
 
@@ -59,7 +57,8 @@ class Slot:
             )
         if weight.is_meta:
             raise NotPossible(
-                f"'{self.param}' is offloaded and not in memory", "Load the model without offloading."
+                f"'{self.param}' is offloaded and not in memory",
+                "Load the model without offloading.",
             )
         return weight
 

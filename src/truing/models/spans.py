@@ -67,7 +67,9 @@ class Speller:
         """
         ids = self._ids(self.text(prompt))
         if not ids:
-            raise BadInput("the prompt is empty for this tokenizer", "Give some text to start from.")
+            raise BadInput(
+                "the prompt is empty for this tokenizer", "Give some text to start from."
+            )
         return ids
 
     def text(self, prompt: Prompt) -> str:
@@ -145,7 +147,9 @@ class Speller:
             stacklevel=3,
         )
         length = len(self.decode(part))
-        return next((n for n in range(at, len(whole)) if len(self.decode(whole[: n + 1])) >= length), at)
+        return next(
+            (n for n in range(at, len(whole)) if len(self.decode(whole[: n + 1])) >= length), at
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids without special tokens."""

@@ -5,6 +5,7 @@ Texts repeat across methods and protocols, so they are kept once and rows refer 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from truing.report.load import Run
 from truing.types import Response, Row, Verdict
 
 PAGE = 40
+MARKS = re.compile(r"^(?:<[^<>\s]{1,30}>\s*)+")
 Packed = dict[str, Any]
 
 
@@ -132,14 +134,18 @@ def settings(runs: Sequence[Run]) -> dict[tuple[str, str, str], str]:
     several = [len({f[i] for f in facts.values()}) > 1 for i in range(2)]
     moments: dict[str, set[str]] = {}
     for key, f in facts.items():
-        if key[2] != "step":
+        if key[2] not in ("step", "base"):
             moments.setdefault(f[2], set()).add(f[3])
 
     def told(f: tuple[str, ...]) -> str:
         parts = [*(f[i] for i in range(2) if several[i]), f[2]]
-        return " · ".join(p for p in (*parts, f[3] if len(moments.get(f[2], ())) > 1 else "") if p)
+        return " · ".join(p for p in parts if p)
 
-    return {key: told(f) for key, f in facts.items()}
+    def timed(key: tuple[str, str, str], f: tuple[str, ...]) -> str:
+        plain = key[2] != "base" and len(moments.get(f[2], ())) < 2
+        return told(f) if plain else " · ".join((told(f), f[3]))
+
+    return {key: timed(key, f) for key, f in facts.items()}
 
 
 def _packed(row: Row, verdicts: Sequence[Verdict], cell: int, strings: Strings) -> list[Any]:
@@ -182,7 +188,8 @@ def _text(response: Response | None) -> str | None:
 
 
 def _add_questions(rows: list[list[Any]], strings: Strings) -> None:
-    """Give every row the shortest prompt of its case and probe: the question without templates."""
+    """Give every row the shortest prompt of its case and probe, without the tokenizer's opening
+    marks: the question as a person would ask it."""
     case, probe, prompt, question = (
         FIELDS.index(n) for n in ("case", "probe", "prompt", "question")
     )
@@ -193,4 +200,4 @@ def _add_questions(rows: list[list[Any]], strings: Strings) -> None:
         if len(strings.held[row[prompt]]) < len(strings.held[held]):
             shortest[key] = row[prompt]
     for row in rows:
-        row[question] = shortest[row[case], row[probe]]
+        row[question] = strings.add(MARKS.sub("", strings.held[shortest[row[case], row[probe]]]))

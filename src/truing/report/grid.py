@@ -6,7 +6,7 @@ second measure for a place that is taken is refused instead of averaged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ from truing.errors import BadInput
 from truing.report import words
 from truing.types import Measure, Moment
 
-Kind = Literal["score", "reading", "compatibility"]
-KINDS: tuple[Kind, ...] = ("score", "reading", "compatibility")
+Kind = Literal["score", "part", "reading", "compatibility"]
+KINDS: tuple[Kind, ...] = ("score", "part", "reading", "compatibility")
 MOMENTS: tuple[Moment, ...] = ("immediate", "final", "base")
 
 
@@ -42,12 +42,18 @@ class Column:
     judge: str
     compatibility: bool = False
 
-    @property
-    def kind(self) -> Kind:
-        """Judged scores, readings (lengths, rates, entropies), and columns kept to compare with papers."""
+    def kind(self, whole: Collection[str] = ()) -> Kind:
+        """Judged scores, readings (lengths, rates, entropies), and columns kept to compare with papers.
+
+        ``whole`` names aspects that stand for all their parts: the score of ``locality/near`` is a
+        ``part`` when ``locality`` is one of them.
+        """
         if self.compatibility:
             return "compatibility"
-        return "score" if words.is_score(self.metric) else "reading"
+        if not words.is_score(self.metric):
+            return "reading"
+        head, _, part = self.aspect.partition("/")
+        return "part" if part and head in whole else "score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,18 @@ class Grid:
 
     def select(self, kind: Kind, moment: Moment) -> tuple[Column, ...]:
         """The columns of one kind at one moment."""
-        return tuple(c for c in self.columns if c.kind == kind and c.moment == moment)
+        whole = self.whole
+        return tuple(c for c in self.columns if c.moment == moment and c.kind(whole) == kind)
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Aspects that were measured over all their parts."""
+        return whole_aspects(self.columns)
+
+    @property
+    def edited_moments(self) -> list[Moment]:
+        """The moments at which edits were in force."""
+        return [m for m in self.moments if m != "base"]
 
 
 Cells = Mapping[str, Mapping[str, Any]]
@@ -140,6 +157,11 @@ def column_of(m: Measure) -> Column:
     return Column(m.aspect, m.protocol, m.moment, m.metric, m.judge, m.compatibility)
 
 
+def whole_aspects(columns: Iterable[Column]) -> frozenset[str]:
+    """Scored aspects without a slash: they cover their parts."""
+    return frozenset(c.aspect for c in columns if c.kind() == "score" and "/" not in c.aspect)
+
+
 def _facts(cell: Mapping[str, Any] | None, ident: str) -> dict[str, str]:
     """What may differ between two cells of a method within one grid, protocol aside."""
     if cell is None:
@@ -170,7 +192,7 @@ def _grid(key: tuple[str, str, str], measures: Sequence[Measure], cells: Cells) 
     columns = sorted(
         {c for _, c in places},
         key=lambda c: (
-            KINDS.index(c.kind),
+            KINDS.index(c.kind()),
             words.aspect_order(c.aspect),
             MOMENTS.index(c.moment),
             protocols.index(c.protocol),

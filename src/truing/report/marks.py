@@ -70,7 +70,13 @@ def share_axis(field: str, title: str | None = None) -> Spec:
 
 def numbers(field: str, title: str | None = None) -> Spec:
     """A plain quantitative axis that need not start at zero."""
-    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": False},
+        "axis": {"tickCount": 5, "labelFlush": False},
+    }
 
 
 def colour_by_protocol(grid: Grid, found: Sequence[Point], *, legend: bool = True) -> Spec:

@@ -19,7 +19,7 @@ from truing import __version__
 from truing.report import cases, facts, sentences, theme, words
 from truing.report.figures import Figure, amounts, beside, retention, tradeoff
 from truing.report.glossary import entries, undefined
-from truing.report.grid import Cells, Column, Grid, grids, setting_title, variants
+from truing.report.grid import Cells, Column, Grid, column_of, grids, setting_title, variants
 from truing.report.load import Run, read_run
 from truing.types import Measure, Moment
 
@@ -102,8 +102,7 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
 
 def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
     moment = sentences.main_moment(grid)
-    measured = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
-    aspects = [a for a in measured if "/" not in a or a.partition("/")[0] not in measured]
+    aspects = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
     heads = {a: a.partition("/")[0] for a in aspects}
     costs = [a for a in aspects if heads[a] == "locality"]
     free = [p for p in grid.protocols if words.family(p) == "wild"]
@@ -137,12 +136,9 @@ def _curves(grid: Grid, measures: Sequence[Measure], cells: Cells) -> list[Figur
         m
         for m in measures
         if (m.model, m.benchmark, m.regime) == (grid.model, grid.benchmark, grid.regime)
-        and words.is_score(m.metric)
-        and not m.compatibility
         and m.moment != "base"
     ]
-    parents = {m.aspect for m in mine if "/" not in m.aspect}
-    mine = [m for m in mine if "/" not in m.aspect or m.aspect.partition("/")[0] not in parents]
+    mine = [m for m in mine if column_of(m).kind(grid.whole) == "score"]
     if not any(m.moment == "step" for m in mine) and len({m.moment for m in mine}) < 2:
         return []
     labels = {cell: line.label for cell, line in variants(mine, cells).items()}
@@ -173,7 +169,8 @@ def _environment() -> Environment:
 
 def _place_title(grid: Grid, moment: Moment, among: Sequence[Grid]) -> str:
     title = setting_title(grid, among)
-    return f"{title}, {words.moment(moment)}" if len(grid.moments) > 1 else title
+    plain = moment != "base" and len(grid.edited_moments) < 2
+    return title if plain else f"{title}, {words.moment(moment)}"
 
 
 def _by_aspect(columns: Sequence[Column]) -> list[tuple[str, int]]:

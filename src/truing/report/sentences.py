@@ -30,19 +30,18 @@ def noise(grid: Grid) -> str:
         m
         for line in grid.lines
         for c in grid.columns
-        if c.metric == "noise-floor" and (m := grid.at(line, c)) is not None
+        if c.metric == "noise-floor" and (m := grid.at(line, c)) is not None and m.value.n
     ]
-    told = {
-        f"{words.percent(m.value.mean)} of {words.protocol(m.protocol)} answers to "
-        f"{words.aspect_title(m.aspect).lower()} questions (n\u202f=\u202f{m.value.n})"
-        for m in found
-        if m.value.mean is not None
-    }
-    if not told:
+    if not found:
         return ""
+    n = sum(m.value.n for m in found)
+    worst = max(found, key=lambda m: m.value.mean or 0.0)
+    if not worst.value.mean:
+        return f"Noise floor: asked twice, the unedited model gave the same answer to all {words.plural(n, 'question')}."
     return (
-        "Noise floor: asked twice, the unedited model changes "
-        f"{words.join(sorted(told))}. Read losses below it as noise."
+        f"Noise floor: of {words.plural(n, 'question')} asked twice, the unedited model changed at most "
+        f"{words.percent(worst.value.mean)} of its answers ({words.aspect_title(worst.aspect).lower()}, "
+        f"{words.protocol(worst.protocol)}, n\u202f=\u202f{worst.value.n}). Read losses below that as noise."
     )
 
 

@@ -10,17 +10,29 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.report import words
-from truing.report.grid import Cells, Column, Grid, Kind, Line, column_of, grids, variants
+from truing.report.grid import (
+    Cells,
+    Column,
+    Grid,
+    Kind,
+    Line,
+    column_of,
+    grids,
+    variants,
+    whole_aspects,
+)
 from truing.types import Measure
 
 Record = dict[str, str | int | float | bool | list[str] | None]
 NAMES: dict[Kind, str] = {
     "score": "columns of scores",
+    "part": "columns of parts of aspects",
     "reading": "columns of readings",
     "compatibility": "compatibility columns",
 }
 TITLES: dict[Kind, str] = {
     "score": "",
+    "part": "Parts of aspects",
     "reading": "Readings of the answers",
     "compatibility": "Compatibility: published scoring, kept to compare with papers only",
 }
@@ -116,10 +128,11 @@ def _caption(measures: Sequence[Measure]) -> str:
 
 def _left_out(measures: Sequence[Measure], kinds: Sequence[Kind]) -> str:
     columns = {column_of(m) for m in measures if m.moment != "step"}
+    whole = whole_aspects(columns)
     names = [
         f"{n} {name}"
         for kind, name in NAMES.items()
-        if kind not in kinds and (n := len([c for c in columns if c.kind == kind]))
+        if kind not in kinds and (n := len([c for c in columns if c.kind(whole) == kind]))
     ]
     return f"Not shown: {words.join(names)}; the page and --json have them." if names else ""
 
@@ -138,7 +151,7 @@ def _header(grid: Grid, column: Column) -> Text:
     share = all(words.is_share(m) for m in (grid.at(line, column) for line in grid.lines) if m)
     text = Text(words.aspect_title(column.aspect) + (" %" if share else ""))
     text.append(f"\n{words.protocol(column.protocol)}", style="not bold cyan")
-    what = words.metric_title(column.metric) if column.kind == "reading" else column.judge
+    what = words.metric_title(column.metric) if column.kind() == "reading" else column.judge
     text.append(f"\n{what}", style="not bold dim")
     return text
 

@@ -190,7 +190,7 @@ def _signed(x: float, share: bool) -> str:
 def moment(name: str) -> str:
     """``right after each edit``, ``after all edits``, ...: when something was measured."""
     return {
-        "base": "before any edit",
+        "base": "unedited, asked again",
         "immediate": "right after each edit",
         "final": "after all edits",
         "step": "along the way",

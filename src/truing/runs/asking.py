@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from truing.errors import TruingError
 from truing.models.answers import Answers, NoAnswers
 from truing.models.asks import Change, Decoding, GenerateAsk, Generated, ScoreAsk, Scored
@@ -36,6 +38,7 @@ class Unanswered:
 
 
 Answer = Response | Unanswered
+NO_MEMORY = "out of memory at batch size 1"
 
 
 def questions(
@@ -86,7 +89,7 @@ def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
     for of_base in (True, False):
         part = {i: asks for i, asks in ready.items() if _of_base(asked[i].under) is of_base}
         for i, results in _results(model, part).items():
-            found[i] = _response(model, asked[i], results)
+            found[i] = _response(model, asked[i], results) if results else Unanswered(NO_MEMORY)
     return [found[i] for i in range(len(asked))]
 
 
@@ -163,7 +166,23 @@ def _gold(model: Model, asked: Asked) -> tuple[int, ...]:
 def _results(
     model: Model, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
 ) -> dict[int, list[Scored | Generated]]:
-    """Results by question: all likelihoods in one call, all generations in another."""
+    """Results by question. Where memory does not suffice for the smallest batch of all questions,
+    each is asked alone; one that still does not fit has no results."""
+    try:
+        return _together(model, ready)
+    except torch.OutOfMemoryError:
+        if len(ready) == 1:
+            return {i: [] for i in ready}
+    alone: dict[int, list[Scored | Generated]] = {}
+    for i, asks in ready.items():
+        alone |= _results(model, {i: asks})
+    return alone
+
+
+def _together(
+    model: Model, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
+) -> dict[int, list[Scored | Generated]]:
+    """All likelihoods in one call, all generations in another."""
     results: dict[int, list[Scored | Generated]] = {i: [] for i in ready}
     scored = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, ScoreAsk)]
     written = [

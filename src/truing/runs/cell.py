@@ -155,15 +155,20 @@ def _make_next(job: Job, stage: Stage, total: Intervention, desk: Desk) -> Inter
 def _record(
     job: Job, stage: Stage, made: Made | None, seconds: float, peak: int | None, desk: Desk
 ) -> None:
-    failed = {job.cases[i].id: job.refused.get(job.cases[i].id, "") for i in stage.cases}
-    if isinstance(made, Failed):
-        failed = {case: why or made.reason for case, why in failed.items()}
-    failed = {case: why for case, why in failed.items() if why}
-    ids = tuple(job.cases[i].id for i in stage.cases)
-    requests = len(requests_of(job.cases, stage.cases))
-    parts = len(made.parts) if isinstance(made, Intervention) else 0
+    refused = {job.cases[i].id: job.refused.get(job.cases[i].id, "") for i in stage.cases}
+    why = made.reason if isinstance(made, Failed) else ""
+    done = made if isinstance(made, Intervention) else Intervention()
     desk.edited(
         EditRecord(
-            job.cell, stage.cases.start, ids, requests, stage.step, seconds, peak, parts, failed
+            cell=job.cell,
+            first=stage.cases.start,
+            cases=tuple(refused),
+            requests=len(requests_of(job.cases, stage.cases)),
+            step=stage.step,
+            seconds=seconds,
+            peak_bytes=peak,
+            parts=len(done.parts),
+            failed={case: own or why for case, own in refused.items() if own or why},
+            config=dict(done.origin.config) if stage.cases.start == 0 else {},
         )
     )

@@ -80,12 +80,12 @@ def execute(
             session = Session(prepared, store, interrupts, on_event, load, manifest)
             try:
                 session.run()
+                summary = session.finish()
             except KeyboardInterrupt:
                 on_event(
                     Interrupted(folder, session.desk.done, session.expected, how_to_resume(folder))
                 )
                 raise
-            summary = session.finish()
     seconds = time.perf_counter() - begun
     on_event(RunFinished(folder, session.desk.done, seconds))
     return RunResult(folder, session.desk.done, summary, session.failed, seconds)
@@ -198,6 +198,7 @@ class Session:
                     self.tell(Note(text))
 
     def _warn(self, text: str) -> None:
+        text = text.replace(str(Path.home()), "~")
         if text not in self.manifest["warnings"]:
             self.manifest["warnings"].append(text)
             self._save_manifest()

@@ -39,7 +39,8 @@ class EditRecord:
     these included (in independent regimes: of these alone). ``seconds`` is the group's wall time,
     ``peak_bytes`` the highest memory in use meanwhile (``None``: not known). ``failed`` maps case
     ids to what went wrong; such edits are not in force. ``parts`` counts the parts of the
-    resulting interventions.
+    resulting intervention. ``config`` holds the method's settings as it resolved them; it is
+    written with a cell's first edit only.
     """
 
     cell: str
@@ -51,6 +52,7 @@ class EditRecord:
     peak_bytes: int | None = None
     parts: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
 
 def costs(folder: Path) -> dict[str, dict[str, Any]]:
     """What making the edits took, by cell: ``edits`` requests, ``failed`` cases and why, mean
-    ``seconds_per_edit`` and ``peak_bytes`` of memory (``None``: not known)."""
+    ``seconds_per_edit``, ``peak_bytes`` of memory (``None``: not known), and the method's ``config``
+    as it resolved it."""
     found: dict[str, dict[str, Any]] = {}
     reasons: dict[str, Counter[str]] = {}
     for edit in read_edits(folder):
@@ -82,6 +83,8 @@ def costs(folder: Path) -> dict[str, dict[str, Any]]:
         cell["seconds"] += edit.seconds
         if edit.peak_bytes is not None:
             cell["peak_bytes"] = max(cell["peak_bytes"] or 0, edit.peak_bytes)
+        if edit.config:
+            cell["config"] = edit.config
         reasons.setdefault(edit.cell, Counter()).update(
             why.splitlines()[0] for why in edit.failed.values()
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from asking import dense, low_rank, make, noise, op, under
 from torch import nn
 
+from asking import dense, low_rank, make, noise, op, under
 from truing.errors import BadInput, NotPossible
 from truing.interventions.apply import edited
 from truing.interventions.intervention import Dense, Intervention, LowRank, WeightDelta
@@ -33,7 +33,9 @@ def test_the_sum_is_made_in_float32_and_cast_once(name: str, dtype: torch.dtype)
         now = slot.stored.detach().clone()
     math = now.T if slot.transposed else now
     torch.testing.assert_close(math.float(), total.to(dtype).float(), atol=1e-6, rtol=1e-2)
-    assert (math.float() - total).abs().max() <= (total.to(dtype).float() - total).abs().max() * 1.01 + 1e-6
+    assert (math.float() - total).abs().max() <= (
+        total.to(dtype).float() - total
+    ).abs().max() * 1.01 + 1e-6
 
 
 def test_math_and_stored_dense_deltas_mean_the_same() -> None:
@@ -43,7 +45,9 @@ def test_math_and_stored_dense_deltas_mean_the_same() -> None:
         delta = noise(1, slot.d_out, slot.d_in)
         a = under(WeightDelta(slot.param, Dense(delta, "math")))
         b = under(WeightDelta(slot.param, Dense(slot.to_stored(delta))))
-        assert torch.equal(edited(model.arch, a.parts)[slot.param], edited(model.arch, b.parts)[slot.param])
+        assert torch.equal(
+            edited(model.arch, a.parts)[slot.param], edited(model.arch, b.parts)[slot.param]
+        )
 
 
 def test_biases_and_norms_take_dense_deltas() -> None:
@@ -63,7 +67,9 @@ def test_biases_and_norms_take_dense_deltas() -> None:
         (WeightDelta("nope.weight", Dense(torch.ones(1))), "no parameter"),
         (WeightDelta("model.norm.weight", Dense(torch.ones(3))), "the weight needs"),
         (
-            WeightDelta("model.layers.0.mlp.down_proj.weight", LowRank(torch.ones(48, 1), torch.ones(32, 1))),
+            WeightDelta(
+                "model.layers.0.mlp.down_proj.weight", LowRank(torch.ones(48, 1), torch.ones(32, 1))
+            ),
             "the weight needs",
         ),
         (
@@ -92,7 +98,8 @@ def test_an_error_half_way_in_leaves_nothing_behind(monkeypatch: pytest.MonkeyPa
     model = make("llama")
     before = {k: v.clone() for k, v in model.hf.state_dict().items()}
     iv = under(
-        low_rank(model.arch.down(0), 1), op(model, "resid_post", 0, "add", 1),
+        low_rank(model.arch.down(0), 1),
+        op(model, "resid_post", 0, "add", 1),
         op(model, "resid_post", 99, "add", 1),
     )
     with pytest.raises(BadInput, match="layer 99"), model.using(iv):
@@ -149,7 +156,9 @@ def test_a_quantised_weight_is_refused_whole_and_works_per_row() -> None:
         def __init__(self, weight: torch.Tensor) -> None:
             super().__init__()
             self.full = weight
-            self.weight = nn.Parameter(torch.zeros(weight.numel() // 2, 1, dtype=torch.uint8), False)
+            self.weight = nn.Parameter(
+                torch.zeros(weight.numel() // 2, 1, dtype=torch.uint8), False
+            )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ self.full.T
@@ -176,7 +185,9 @@ def test_ops_inside_using_act_on_calls_of_the_raw_model_too() -> None:
             padded[at, width - len(row) :] = torch.tensor(row)
             mask[at, width - len(row) :] = 1
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        together = model.hf(input_ids=padded, attention_mask=mask, position_ids=positions).logits[:, -1]
+        together = model.hf(input_ids=padded, attention_mask=mask, position_ids=positions).logits[
+            :, -1
+        ]
     torch.testing.assert_close(together, torch.stack(singles), atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         plain = model.hf(input_ids=torch.tensor([ids[0]])).logits[0, -1]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from asking import low_rank, make, noise, op, under
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asking import low_rank, make, noise, op, under
 from truing.errors import BadInput, CannotLoad, WrongBase
 from truing.interventions.artifact import HEADER, TENSORS, load, save
 from truing.interventions.intervention import (
@@ -56,8 +56,14 @@ def parts(draw: Any) -> Part:
         return WeightDelta(name, Dense(noise(seed, 4, 5).T.to(dtype), orientation), draw(ROWS))
     if kind == "op":
         return ActivationOp(
-            "resid_post", draw(st.integers(0, 9)), "clamp", noise(seed, 6), draw(POSITIONS),
-            scale=draw(FLOATS), low=draw(st.floats(-9, 0)), high=draw(st.none() | st.floats(0, 9)),
+            "resid_post",
+            draw(st.integers(0, 9)),
+            "clamp",
+            noise(seed, 6),
+            draw(POSITIONS),
+            scale=draw(FLOATS),
+            low=draw(st.floats(-9, 0)),
+            high=draw(st.none() | st.floats(0, 9)),
         )
     return PromptPrefix(draw(st.text(max_size=20)))
 
@@ -74,7 +80,9 @@ def test_what_is_loaded_is_what_was_saved(
     iv = Intervention(
         tuple(made),
         {name: noise(seed, 2, 3) for name, seed in memo.items()},
-        Origin("m", config, ("r1", "r2"), "hash", Base("base", None, "w"), {"s": 3}, {"torch": "2"}),
+        Origin(
+            "m", config, ("r1", "r2"), "hash", Base("base", None, "w"), {"s": 3}, {"torch": "2"}
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         back = load(save(iv, Path(folder) / "x"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from asking import dense, low_rank, make, noise, op, under
 from safetensors.torch import load_file
 
+from asking import dense, low_rank, make, noise, op, under
 from truing.errors import BadInput, NotPossible
 from truing.interventions.interop import merged, peft
 from truing.interventions.intervention import Dense, Intervention, PromptPrefix, WeightDelta
@@ -52,7 +52,9 @@ def test_the_factors_are_written_as_they_are(tmp_path: Path) -> None:
     assert config["r"] == config["lora_alpha"] == 3
     assert config["base_model_name_or_path"] == "llama"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "truing_origin.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "truing_origin.json",
     ]
 
 

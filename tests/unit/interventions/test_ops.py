@@ -11,8 +11,14 @@ from truing.interventions.ops import OPS
 INF = float("inf")
 
 
-def run(name: str, acts: torch.Tensor, vectors: list[torch.Tensor], scale: list[float],
-        low: float = -INF, high: float = INF) -> torch.Tensor:
+def run(
+    name: str,
+    acts: torch.Tensor,
+    vectors: list[torch.Tensor],
+    scale: list[float],
+    low: float = -INF,
+    high: float = INF,
+) -> torch.Tensor:
     op = OPS.get(name)
     stacked = torch.stack([op.prepare(v) for v in vectors])
     n = len(vectors)
@@ -40,7 +46,9 @@ def test_ablate_leaves_nothing_of_the_subspace_and_all_of_the_rest(seed: int, m:
     assert (new @ vectors.T).abs().max() < 1e-4
     away = acts - new
     coordinates = torch.linalg.lstsq(vectors.T.double(), away[0].T.double()).solution
-    torch.testing.assert_close(vectors.T.double() @ coordinates, away[0].T.double(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        vectors.T.double() @ coordinates, away[0].T.double(), atol=1e-5, rtol=1e-4
+    )
     torch.testing.assert_close(run("ablate", new, [vectors], [1.0]), new, atol=1e-5, rtol=1e-4)
 
 

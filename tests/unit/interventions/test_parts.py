@@ -26,9 +26,7 @@ EVERYWHERE = Positions()
 
 def low(seed: int, d_out: int = 12, d_in: int = 16, rank: int = 1) -> LowRank:
     g = torch.Generator().manual_seed(seed)
-    return LowRank(
-        torch.randn(d_out, rank, generator=g), torch.randn(d_in, rank, generator=g)
-    )
+    return LowRank(torch.randn(d_out, rank, generator=g), torch.randn(d_in, rank, generator=g))
 
 
 def math_of(parts: tuple[object, ...], param: str) -> Tensor:
@@ -53,7 +51,9 @@ def test_the_total_is_the_sum(steps: list[tuple[int, str, int]]) -> None:
     merged = total(parts)
     assert len(merged) == len({name for _, name, _ in steps})
     for name in ("a.weight", "b.weight"):
-        torch.testing.assert_close(math_of(merged, name), math_of(parts, name), atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(
+            math_of(merged, name), math_of(parts, name), atol=1e-4, rtol=1e-5
+        )
     for part in merged:
         if isinstance(part, WeightDelta) and isinstance(part.delta, LowRank) and len(parts) > 1:
             alone = sum(name == part.param for _, name, _ in steps) == 1
@@ -77,7 +77,9 @@ def test_stored_and_math_orientation_are_never_mixed_up() -> None:
     merged = total(parts)
     kinds = {type(p.delta) for p in merged if isinstance(p, WeightDelta)}
     assert kinds == {LowRank, Dense}
-    dense = next(p.delta for p in merged if isinstance(p, WeightDelta) and isinstance(p.delta, Dense))
+    dense = next(
+        p.delta for p in merged if isinstance(p, WeightDelta) and isinstance(p.delta, Dense)
+    )
     assert torch.equal(dense.delta, torch.full((16, 12), 2.0))
 
 
@@ -99,7 +101,9 @@ def test_deltas_of_different_models_do_not_add_up() -> None:
 
 def test_equal_content_equal_id() -> None:
     a = Intervention((WeightDelta("a.weight", low(1)), PromptPrefix("x ")))
-    same = Intervention((WeightDelta("a.weight", low(1)), PromptPrefix("x ")), memo={"m": torch.ones(1)})
+    same = Intervention(
+        (WeightDelta("a.weight", low(1)), PromptPrefix("x ")), memo={"m": torch.ones(1)}
+    )
     assert a.id == same.id
     assert a == same
     assert hash(a) == hash(same)
@@ -127,8 +131,12 @@ def test_equal_content_equal_id() -> None:
 )
 def test_every_field_of_an_op_is_in_the_id(change: dict[str, object]) -> None:
     facts: dict[str, object] = {
-        "site": "resid_post", "layer": 0, "op": "add", "vector": torch.tensor([1.0, 2.0]),
-        "positions": EVERYWHERE, "scale": 1.0,
+        "site": "resid_post",
+        "layer": 0,
+        "op": "add",
+        "vector": torch.tensor([1.0, 2.0]),
+        "positions": EVERYWHERE,
+        "scale": 1.0,
     }
     a, b = ActivationOp(**facts), ActivationOp(**(facts | change))  # type: ignore[arg-type]
     assert Intervention((a,)).id != Intervention((b,)).id
@@ -148,7 +156,9 @@ def test_sums_keep_both_memos_and_both_requests() -> None:
 def test_prefixes_go_in_front_of_the_last_user_message() -> None:
     iv = Intervention((PromptPrefix("Fact. "), PromptPrefix("Fact 2. ")))
     chat = (
-        Message("system", "s"), Message("user", "one"), Message("assistant", "a"),
+        Message("system", "s"),
+        Message("user", "one"),
+        Message("assistant", "a"),
         Message("user", "two"),
     )
     changed = iv.rewrite(chat)
@@ -175,7 +185,10 @@ def test_prefixes_go_in_front_of_the_last_user_message() -> None:
 )
 def test_ops_that_make_no_sense_are_refused(facts: dict[str, object], message: str) -> None:
     good: dict[str, object] = {
-        "site": "resid_post", "layer": 0, "op": "add", "vector": torch.ones(2),
+        "site": "resid_post",
+        "layer": 0,
+        "op": "add",
+        "vector": torch.ones(2),
         "positions": EVERYWHERE,
     }
     with pytest.raises(BadInput, match=message):

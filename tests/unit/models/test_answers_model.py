@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+
 from asking import dense, low_rank, op, under
 from tiny import tiny
-
 from truing.interventions.intervention import Intervention, PromptPrefix
 from truing.models.answers import Answers
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
@@ -62,8 +62,14 @@ def test_a_change_that_only_rewrites_the_prompt_shares_the_cache(counted: Counte
     iv = under(PromptPrefix("New fact. "))
     [a] = model.score([ScoreAsk(ASK.prompt, ASK.continuation, iv)])
     assert isinstance(ASK.prompt, str)
-    assert counted.since(lambda: model.score([ScoreAsk("New fact. " + ASK.prompt, ASK.continuation)])) == 0
-    assert counted.since(lambda: model.score([ScoreAsk(ASK.prompt, ASK.continuation, Intervention())])) == 1
+    assert (
+        counted.since(lambda: model.score([ScoreAsk("New fact. " + ASK.prompt, ASK.continuation)]))
+        == 0
+    )
+    assert (
+        counted.since(lambda: model.score([ScoreAsk(ASK.prompt, ASK.continuation, Intervention())]))
+        == 1
+    )
     assert a != model.score([ASK])[0]
 
 

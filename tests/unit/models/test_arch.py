@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CONFIGS, GROUPED, MOE, VARIANTS, random_model, tiny_model
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from tiny import CONFIGS, GROUPED, MOE, VARIANTS, random_model, tiny_model
 from truing.errors import BadInput, NotPossible, TruingWarning, UnknownFamily, UnknownName
 from truing.models.arch import Arch, Hook, Slot, describe, verify
 from truing.models.families import FAMILIES
@@ -256,7 +256,8 @@ def test_tuples_and_keywords_are_handled_and_gradients_flow(side: Any) -> None:
             [gradient] = torch.autograd.grad(out.sum(), shift)
             assert torch.equal(gradient, torch.full((3,), 4.0 if side == "input" else 2.0))
     assert torch.equal(x, torch.ones(1, 2, 3))
-    assert not block._forward_hooks and not block._forward_pre_hooks
+    assert not block._forward_hooks
+    assert not block._forward_pre_hooks
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox", "opt", "mixtral", "phi3"])
@@ -320,7 +321,13 @@ SWAPPED = {
     "down": "self_attn.o_proj",
     "mlp_in": ("self_attn.q_proj",),
 }
-SWAPPED_GPTJ = {"attn": "mlp", "attn_out": "mlp.fc_out", "mlp": "attn", "down": "attn.out_proj", "mlp_in": ()}
+SWAPPED_GPTJ = {
+    "attn": "mlp",
+    "attn_out": "mlp.fc_out",
+    "mlp": "attn",
+    "down": "attn.out_proj",
+    "mlp_in": (),
+}
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"attn": "mlp", "attn_out": "mlp.down_proj"}, "the same module"),
     ("llama", {"mlp": "self_attn", "down": "self_attn.o_proj"}, "the same module"),
@@ -399,7 +406,7 @@ def test_names_that_do_not_exist_are_refused_with_the_near_misses() -> None:
     arch = arch_of("llama")
     with pytest.raises(UnknownName, match="resid_post"):
         arch.site("residpost")
-    with pytest.raises(UnknownName, match="mlp.down_proj"):
+    with pytest.raises(UnknownName, match=r"mlp\.down_proj"):
         arch.parameter("model.layers.0.mlp.down.weight")
     with pytest.raises(BadInput, match="not the matrix"):
         arch.slot("model.norm.weight")

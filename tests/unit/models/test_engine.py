@@ -15,9 +15,10 @@ from truing.errors import BadInput, NotPossible
 from truing.interventions.intervention import Intervention, PromptPrefix
 from truing.models import engine
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk, Scored
-from truing.models.engine import job_of, score_batch
+from truing.models.engine import job_of
 from truing.models.handle import Model
 from truing.models.positions import Positions
+from truing.models.score import score_padded, score_shared
 
 QUESTIONS = [
     ("The Eiffel Tower is in the city of", "Paris"),
@@ -69,10 +70,58 @@ def test_padding_on_the_left_or_right_is_the_same(name: str) -> None:
     model = model_of(name)
     jobs = [job_of(model, ScoreAsk(p, c)) for p, c in QUESTIONS]
     with torch.no_grad():
-        left = score_batch(model, jobs, [None] * len(jobs), side="left")
-        right = score_batch(model, jobs, [None] * len(jobs), side="right")
+        left = score_padded(model, jobs, [None] * len(jobs), side="left")
+        right = score_padded(model, jobs, [None] * len(jobs), side="right")
     for a, b in zip(left, right, strict=True):
         same(a, b)
+
+
+CHOICES = ("Orvale", "the city of Marrow", "yes", "Paris, France", "I do not know")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_continuations_that_share_a_prompt_read_from_one_cache(name: str) -> None:
+    model = model_of(name)
+    changes = [
+        None,
+        under(op(model, "resid_post", 0, "add", 1, Positions("last_prompt"), scale=2.0)),
+        under(op(model, "resid_post", 1, "ablate", 2, Positions("prompt"))),
+        under(op(model, "mlp_out", 1, "add", 3, Positions("generation"), scale=2.0)),
+        under(op(model, "attn_out", 1, "add", 3, Positions("window", start=-3, stop=8))),
+    ]
+    if not model.arch.moe_layer(1):
+        changes.append(under(low_rank(model.arch.down(1), 4)))
+    asks = [
+        ScoreAsk(prompt, choice, change)
+        for prompt, _ in QUESTIONS
+        for change in changes
+        for choice in CHOICES
+    ]
+    jobs = [job_of(model, ask) for ask in asks]
+    with torch.no_grad():
+        padded = score_padded(model, jobs, [job.change for job in jobs])
+        shared = score_shared(model, jobs, [job.change for job in jobs])
+    assert shared is not None
+    for a, b in zip(shared, padded, strict=True):
+        same(a, b)
+
+
+def test_sharing_reads_prompts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make()
+    shapes: list[tuple[int, int]] = []
+    forward = model.hf.forward
+
+    def watched(*args: object, **kwargs: object) -> object:
+        shapes.append(tuple(kwargs["input_ids"].shape))  # type: ignore[attr-defined]
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model.hf, "forward", watched)
+    prompt = QUESTIONS[-1][0]
+    scored = model.score([ScoreAsk(prompt, choice) for choice in CHOICES])
+    assert [rows for rows, _ in shapes] == [1, len(CHOICES)]
+    assert shapes[0][1] == len(model.speller.prompt_ids(prompt)) - 1
+    for choice, one in zip(CHOICES, scored, strict=True):
+        same(one, naive(model, prompt, choice))
 
 
 WORDS = st.lists(
@@ -108,7 +157,7 @@ def test_rows_do_not_see_each_other(
         model.budget.tokens = before
     jobs = [job_of(model, ask) for ask in full]
     with torch.no_grad():
-        mixed = score_batch(model, jobs, [job.change for job in jobs], side=side)  # type: ignore[arg-type]
+        mixed = score_padded(model, jobs, [job.change for job in jobs], side=side)  # type: ignore[arg-type]
     for ask, a, b in zip(full, together, mixed, strict=True):
         [alone] = model.score([ask])
         same(a, alone)
@@ -137,7 +186,9 @@ def test_equal_questions_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_head_sees_only_the_positions_that_are_needed() -> None:
     model = make()
     shapes: list[tuple[int, ...]] = []
-    handle = model.arch.head.register_forward_hook(lambda m, a, out: shapes.append(tuple(out.shape)))
+    handle = model.arch.head.register_forward_hook(
+        lambda m, a, out: shapes.append(tuple(out.shape))
+    )
     scored = model.score([ScoreAsk(p, c) for p, c in QUESTIONS])
     handle.remove()
     assert [n for n, *_ in shapes] == [1]
@@ -172,7 +223,9 @@ def test_memory_that_runs_out_halves_the_batch_and_is_remembered(
         ids = kwargs["input_ids"]
         sizes.append(ids.shape[0])  # type: ignore[attr-defined]
         if ids.shape[0] > 6:  # type: ignore[attr-defined]
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+            raise RuntimeError(
+                "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"
+            )
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model.hf, "forward", small)
@@ -253,7 +306,12 @@ def test_a_prompt_without_tokens_is_refused() -> None:
 def test_prefixes_are_part_of_the_prompt() -> None:
     model = make()
     iv = under(PromptPrefix("New fact: Paris. "))
-    [a, b] = model.score([ScoreAsk("The Tower is in", "Rome", iv), ScoreAsk("New fact: Paris. The Tower is in", "Rome")])
+    [a, b] = model.score(
+        [
+            ScoreAsk("The Tower is in", "Rome", iv),
+            ScoreAsk("New fact: Paris. The Tower is in", "Rome"),
+        ]
+    )
     assert a == b
     with model.using(iv):
         [c] = model.score([ScoreAsk("The Tower is in", "Rome")])
@@ -279,7 +337,9 @@ def test_long_continuations_are_read_in_chunks(monkeypatch: pytest.MonkeyPatch) 
     same(whole, chunked)
 
 
-@pytest.mark.parametrize("site", ["resid_pre", "attn_out", "mlp_hidden", "mlp_out", "resid_post", "head_in"])
+@pytest.mark.parametrize(
+    "site", ["resid_pre", "attn_out", "mlp_hidden", "mlp_out", "resid_post", "head_in"]
+)
 def test_hidden_reads_the_same_with_and_without_company(site: str) -> None:
     for name in ("llama", "gpt2", "opt"):
         model = model_of(name)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import cpu_offload, disk_offload
-from tiny import TOKENIZERS, tiny_model, tiny_tokenizer
 from torch import Tensor
 
+from tiny import TOKENIZERS, tiny_model, tiny_tokenizer
 from truing.models import fingerprint
 from truing.models.fingerprint import tokenizer_fingerprint, weight_fingerprint
 
@@ -94,7 +94,9 @@ def test_replacing_a_parameter_is_noticed(hf: torch.nn.Module) -> None:
 
 
 def test_tied_weights_are_hashed_under_both_names() -> None:
-    assert weight_fingerprint(tiny_model("llama-tied")) == weight_fingerprint(tiny_model("llama-tied"))
+    assert weight_fingerprint(tiny_model("llama-tied")) == weight_fingerprint(
+        tiny_model("llama-tied")
+    )
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
@@ -117,7 +119,9 @@ def test_tokenizers_differ_by_vocabulary_and_by_template() -> None:
     assert len(found) == len(TOKENIZERS)
     plain = tiny_tokenizer("bytes", chat=False)
     assert tokenizer_fingerprint(plain) != tokenizer_fingerprint(tiny_tokenizer("bytes"))
-    assert tokenizer_fingerprint(plain) == tokenizer_fingerprint(tiny_tokenizer("bytes", chat=False))
+    assert tokenizer_fingerprint(plain) == tokenizer_fingerprint(
+        tiny_tokenizer("bytes", chat=False)
+    )
 
 
 def test_a_tokenizer_is_the_same_whatever_it_was_used_for() -> None:

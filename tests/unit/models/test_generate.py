@@ -7,16 +7,18 @@ from functools import lru_cache
 
 import pytest
 import torch
-from asking import low_rank, make, op, under
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import CONFIGS, MOE
 
+from asking import low_rank, make, op, under
+from tiny import CONFIGS, MOE
 from truing.models.asks import Decoding, GenerateAsk, Generated, ScoreAsk
-from truing.models.engine import job_of
+from truing.models.engine import Job, job_of
 from truing.models.generate import Writer, generate_batch, stop_at
 from truing.models.handle import Model
 from truing.models.positions import Positions
+from truing.models.score import score_padded
+from truing.models.spans import Span
 
 EVERY = (*CONFIGS, *MOE)
 PROMPTS = [
@@ -44,7 +46,9 @@ def naive(model: Model, prompt: str, decoding: Decoding) -> Generated:
             said.append(int(logits.argmax()))
             logprobs.append(float(logits.log_softmax(0)[said[-1]]))
             if said[-1] in model.stop_ids:
-                return Generated(model.speller.decode(said[:-1]), tuple(said), tuple(logprobs), "eos")
+                return Generated(
+                    model.speller.decode(said[:-1]), tuple(said), tuple(logprobs), "eos"
+                )
     return Generated(model.speller.decode(said), tuple(said), tuple(logprobs), "length")
 
 
@@ -106,14 +110,11 @@ def test_scoring_what_was_written_gives_the_log_probs_it_was_written_with(
     )
     for prompt in PROMPTS:
         [written] = model.generate([GenerateAsk(prompt, replace(TEN, max_new_tokens=6), change)])
-        from truing.models.engine import Job, score_batch
-        from truing.models.spans import Span
-
         ids = tuple(model.speller.prompt_ids(prompt))
         job = Job(Span(ids + written.token_ids, len(ids)), change)
         with torch.no_grad():
             for side in ("left", "right"):
-                [scored] = score_batch(model, [job], [change], side=side)  # type: ignore[arg-type]
+                [scored] = score_padded(model, [job], [change], side=side)  # type: ignore[arg-type]
                 assert scored.predicted == written.token_ids
                 assert scored.logprobs == pytest.approx(written.logprobs, abs=1e-3)
 

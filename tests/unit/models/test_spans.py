@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tiny import TEMPLATES, TOKENIZERS, tiny_tokenizer
 from tokenizers import processors
 from transformers import PreTrainedTokenizer
 
+from tiny import TEMPLATES, TEXT, TOKENIZERS, tiny_tokenizer
 from truing.errors import BadInput, BadRequest, NotPossible, TruingWarning
 from truing.models.spans import Speller, occurrences, spaced
 from truing.types import Message
@@ -106,16 +106,16 @@ def test_a_span_is_the_joint_tokenisation_and_starts_at_the_first_new_token(
 
 
 @KINDS
-@few
-@given(prompt=prompts, continuation=prompts)
-def test_only_a_token_that_reaches_over_the_boundary_is_taken_from_the_prompt(
-    kind: str, prompt: str, continuation: str
-) -> None:
-    s = speller(kind)
-    span = s.join(prompt, continuation)
-    assume(span.start < len(s.prompt_ids(prompt)))
-    joint = prompt + spaced(prompt, continuation)
-    assert s.token_at(joint, len(prompt)) == span.start
+def test_only_a_token_that_reaches_over_the_boundary_is_taken_from_the_prompt(kind: str) -> None:
+    s, crossed = speller(kind), 0
+    for text in dict.fromkeys(TEXT):
+        for cut in (at + 1 for at, char in enumerate(text) if char.isspace()):
+            prompt, rest = text[:cut], text[cut:]
+            span, before = s.join(prompt, rest), s.prompt_ids(prompt)
+            if span.start < len(before) and prompt + rest.lstrip() == text:
+                crossed += 1
+                assert s.token_at(text, cut - 1) == s.token_at(text, cut) == span.start
+    assert crossed > 20
 
 
 @KINDS
@@ -159,14 +159,14 @@ def test_the_continuation_reads_as_what_was_given(kind: str, template: str) -> N
 def test_a_chat_answer_is_spelled_as_the_template_spells_it(kind: str, template: str) -> None:
     s = speller(kind, template=template)
     question = (Message("user", "Where is it?"),)
-    turns = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "Orvale"}]
+    turns = [
+        {"role": "user", "content": "Where is it?"},
+        {"role": "assistant", "content": "Orvale"},
+    ]
     trained = s.prompt_ids(s.tok.apply_chat_template(turns, tokenize=False))
     span = s.join(question, "Orvale")
     assert list(span.ids) == trained[: len(span.ids)]
-    gap = " " if template in ("spaced", "inst") else ""
-    assert s.text(question) + gap + "Orvale" == s.tok.decode(
-        list(span.ids)[int(adds_bos(kind) and template in ("plain", "lines")) :]
-    )
+    assert s.decode(span.continuation).strip() == "Orvale"
 
 
 def test_a_conversation_that_ends_in_the_assistants_words_goes_on_with_them() -> None:
@@ -296,7 +296,21 @@ class Slow(PreTrainedTokenizer):
     model_input_names = ("input_ids", "attention_mask")
 
     def __init__(self, **facts: Any) -> None:
-        self.pieces = ["<unk>", "Par", "is", "isian", "Tin", " ", "t", "o", "w", "e", "r", "s", "Towers"]
+        self.pieces = [
+            "<unk>",
+            "Par",
+            "is",
+            "isian",
+            "Tin",
+            " ",
+            "t",
+            "o",
+            "w",
+            "e",
+            "r",
+            "s",
+            "Towers",
+        ]
         super().__init__(unk_token="<unk>", **facts)
 
     @property

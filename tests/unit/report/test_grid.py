@@ -71,3 +71,13 @@ def test_titles_name_models_only_where_there_are_several(run: Run) -> None:
 def test_an_empty_run_has_no_grids() -> None:
     nothing: list[Measure] = []
     assert grids(nothing) == ()
+
+
+def test_parts_of_an_aspect_stand_apart_where_the_whole_was_measured(run: Run) -> None:
+    locality = [m for m in run.measures if m.aspect == "locality" and m.moment == "immediate"]
+    parts = [replace(m, aspect="locality/near") for m in locality]
+    with_whole, without = grids([*locality, *parts])[0], grids(parts)[0]
+    assert {c.aspect for c in with_whole.select("score", "immediate")} == {"locality"}
+    assert {c.aspect for c in with_whole.select("part", "immediate")} == {"locality/near"}
+    assert {c.aspect for c in without.select("score", "immediate")} == {"locality/near"}
+    assert without.select("part", "immediate") == ()

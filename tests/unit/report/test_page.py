@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from truing.report import page
+from truing.report import cases, page
 from truing.report.load import read_run
 
 
@@ -125,6 +126,20 @@ def test_a_packed_row_gives_back_what_was_measured(folder: Path, html: str) -> N
             v.state for v in run.verdicts[row.key]
         ]
         assert packed["cells"][got[at["cell"]]]["method"] == run.cells[row.cell]["method"]
+
+
+def test_questions_are_shown_without_templates_and_opening_marks(folder: Path) -> None:
+    run = read_run(folder, cases_per_cell=1)
+    marked = replace(run, rows=tuple(replace(r, prompt=f"<|bos|>{r.prompt}") for r in run.rows))
+    packed = cases.pack([marked], {})
+    at, strings = {n: i for i, n in enumerate(packed["fields"])}, packed["strings"]
+    for row in packed["rows"]:
+        assert strings[row[at["prompt"]]].startswith("<|bos|>")
+        assert "<|bos|>" not in strings[row[at["question"]]]
+        assert (
+            "Please answer the question" not in strings[row[at["question"]]]
+            or "fluency" in strings[row[at["aspect"]]]
+        )
 
 
 def test_the_page_says_which_answers_it_leaves_out(folder: Path) -> None:

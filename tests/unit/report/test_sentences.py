@@ -61,3 +61,21 @@ def test_methods_are_said_to_differ_only_where_they_do(run: Run) -> None:
     one = [m for m in run.measures if m.method in ("none", "rome")]
     assert "Depending" not in sentences.lead(grids(one, run.cells)[0])
     assert sentences.lead(changed(run, ft_m=0.5)).startswith("Depending on the method")
+
+
+def noisy(run: Run, mean: float) -> Grid:
+    like = next(m for m in run.measures if m.method == "none" and m.aspect == "locality")
+    noise = replace(like, moment="base", step=0, metric="noise-floor", value=Value(16, mean))
+    return grids([*run.measures, noise], run.cells)[0]
+
+
+def test_the_noise_floor_is_told_with_its_n(run: Run) -> None:
+    assert sentences.noise(grids(run.measures, run.cells)[0]) == ""
+    assert "the same answer to all 16 questions" in sentences.noise(noisy(run, 0.0))
+    assert "at most 3\u202f% of its answers (locality, synthetic" in sentences.noise(
+        noisy(run, 0.03)
+    )
+
+
+def test_the_noise_pass_is_no_moment_to_sum_up(run: Run) -> None:
+    assert sentences.main_moment(noisy(run, 0.0)) == "immediate"

@@ -59,7 +59,10 @@
   for (const [name, read] of Object.entries(choices)) {
     const select = form.elements[name];
     select.append(new Option("All", ""));
-    for (const value of new Set(rows.map(read))) select.append(new Option(value, value));
+    const values = new Set(rows.map(read));
+    if (name === "aspect") for (const value of [...values]) values.add(value.split("/")[0]);
+    const options = name === "aspect" ? [...values].sort() : values;
+    for (const value of options) select.append(new Option(value, value));
     if (select.options.length === 2) select.parentElement.hidden = true;
   }
   const several = form.elements.setting.options.length > 2;
@@ -87,7 +90,9 @@
     const hits = words ? new Set(lower.flatMap((s, i) => (s.includes(words) ? [i] : []))) : null;
     const searched = ["prompt", "answer", "base", "case", "probe", "error"].map((f) => at[f]);
     return rows.flatMap((row, i) => {
-      for (const [name, read] of Object.entries(choices)) if (wanted[name] && read(row) !== wanted[name]) return [];
+      for (const [name, read] of Object.entries(choices)) {
+        if (wanted[name] && read(row) !== wanted[name] && !(name === "aspect" && read(row).startsWith(`${wanted[name]}/`))) return [];
+      }
       if (lens && !lens(row, i)) return [];
       if (hits && !searched.some((f) => hits.has(row[f])) && !row[at.accepted].some((a) => hits.has(a))
         && !row[at.verdicts].some((v) => hits.has(v[3]))) return [];
