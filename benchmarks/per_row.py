@@ -7,12 +7,18 @@ same machine, threads and model, caches off, best of several rounds:
     edit by edit  apply an edit, ask its questions in one batch, restore
     per row       all questions under all edits in mixed batches
 
-Run: python benchmarks/per_row.py [--edits N] [--rounds N] [--threads N] [--model NAME] [--json]
+Three kinds of question: the likelihood of one continuation, the likelihoods of four continuations
+of each prompt (multiple choice), and a generated answer of ten tokens.
+
+Run: python benchmarks/per_row.py [--edits N] [--rounds N] [--threads N] [--rome] [--json]
+With --rome: real ROME edits of the embedded model and the first ten probes of their cases, instead
+of random rank-1 changes of a random model and random words.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -20,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +38,7 @@ from truing.models.asks import Decoding, GenerateAsk, Generated, ScoreAsk, Score
 from truing.models.handle import Model
 
 QUESTIONS = 10
+CHOICES = 4
 NEW_TOKENS = 10
 
 
@@ -75,8 +82,15 @@ def random_edits(model: Model, n: int) -> list[Intervention]:
     return edits
 
 
-def questions(model: Model, edits: Sequence[Intervention]) -> list[tuple[str, str, Intervention]]:
-    """Prompts of 6 to 18 words and continuations of 1 to 4, different for every edit."""
+@dataclass(frozen=True)
+class Question:
+    prompt: str
+    choices: tuple[str, ...]
+    under: Intervention
+
+
+def questions(model: Model, edits: Sequence[Intervention]) -> list[Question]:
+    """Prompts of 6 to 18 words and choices of 1 to 4, different for every edit."""
     generator = torch.Generator().manual_seed(2)
     vocabulary = [
         word
@@ -89,23 +103,48 @@ def questions(model: Model, edits: Sequence[Intervention]) -> list[tuple[str, st
         picks = torch.randint(0, len(vocabulary), (n,), generator=generator)
         return " ".join(vocabulary[i] for i in picks)
 
-    return [(text(6, 18), text(1, 4), iv) for iv in edits for _ in range(QUESTIONS)]
+    return [
+        Question(text(6, 18), tuple(text(1, 4) for _ in range(CHOICES)), iv)
+        for iv in edits
+        for _ in range(QUESTIONS)
+    ]
+
+
+def rome(model: Model, n: int) -> list[Question]:
+    """Real edits: cases of the embedded world, each with a ROME edit of its own."""
+    from truing.benchmarks.benchmark import load
+    from truing.methods.rome import ROME
+
+    cases = load("world", limit=n).cases
+    assert ROME.each is not None
+    edits = ROME.each(model, [case.requests for case in cases], ROME.config())
+    return [
+        Question(probe.prompt, probe.choices, iv)
+        for case, iv in zip(cases, edits, strict=True)
+        for probe in [p for p in case.probes if p.choices and isinstance(p.prompt, str)][:QUESTIONS]
+        if isinstance(probe.prompt, str)
+    ]
+
+
+def by_edit(asks: Sequence[Any]) -> list[list[Any]]:
+    """The asks of each edit; they follow each other."""
+    return [list(group) for _, group in itertools.groupby(asks, key=lambda ask: ask.under.id)]
 
 
 def one_by_one(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -> list[Any]:
     answers = []
-    for at in range(0, len(asks), QUESTIONS):
-        with model.using(asks[at].under):
-            for ask in asks[at : at + QUESTIONS]:
+    for group in by_edit(asks):
+        with model.using(group[0].under):
+            for ask in group:
                 answers += verb([replace(ask, under=None)])
     return answers
 
 
 def edit_by_edit(model: Model, verb: Callable[..., list[Any]], asks: Sequence[Any]) -> list[Any]:
     answers = []
-    for at in range(0, len(asks), QUESTIONS):
-        with model.using(asks[at].under):
-            answers += verb([replace(ask, under=None) for ask in asks[at : at + QUESTIONS]])
+    for group in by_edit(asks):
+        with model.using(group[0].under):
+            answers += verb([replace(ask, under=None) for ask in group])
     return answers
 
 
@@ -128,12 +167,16 @@ def differences(
     return other, worst
 
 
-def measure(model: Model, edits: Sequence[Intervention], rounds: int) -> list[dict[str, Any]]:
-    asked = questions(model, edits)
+def measure(model: Model, asked: Sequence[Question], rounds: int) -> list[dict[str, Any]]:
     decoding = Decoding(max_new_tokens=NEW_TOKENS)
     kinds: list[tuple[str, Callable[..., list[Any]], list[Any]]] = [
-        ("score", model.score, [ScoreAsk(p, c, iv) for p, c, iv in asked]),
-        ("generate", model.generate, [GenerateAsk(p, decoding, iv) for p, _, iv in asked]),
+        ("score", model.score, [ScoreAsk(q.prompt, q.choices[0], q.under) for q in asked]),
+        (
+            "choose",
+            model.score,
+            [ScoreAsk(q.prompt, choice, q.under) for q in asked for choice in q.choices],
+        ),
+        ("generate", model.generate, [GenerateAsk(q.prompt, decoding, q.under) for q in asked]),
     ]
     found = []
     with model.uncached():
@@ -150,8 +193,7 @@ def measure(model: Model, edits: Sequence[Intervention], rounds: int) -> list[di
             found.append(
                 {
                     "kind": kind,
-                    "questions": len(asks),
-                    "edits": len(edits),
+                    "asks": len(asks),
                     "seconds": best,
                     "times_faster_than_one_by_one": best["one_by_one"] / best["per_row"],
                     "times_faster_than_edit_by_edit": best["edit_by_edit"] / best["per_row"],
@@ -185,27 +227,39 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--model", default=None, help="default: a random Llama of 4M parameters")
+    parser.add_argument("--rome", action="store_true", help="real edits of the embedded model")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as cache:
-        model = (
-            Model.load(given.model, cache=Path(cache)) if given.model else synthetic(Path(cache))
-        )
+        if given.rome:
+            model = Model.load("truing/pocket", cache=Path(cache))
+            asked = rome(model, given.edits)
+        else:
+            model = synthetic(Path(cache))
+            asked = questions(model, random_edits(model, given.edits))
         size = sum(parameter.numel() for parameter in model.hf.parameters())
-        results = measure(model, random_edits(model, given.edits), given.rounds)
-    report = {"machine": machine(), "model": model.name, "parameters": size, "results": results}
+        results = measure(model, asked, given.rounds)
+    report = {
+        "machine": machine(),
+        "model": model.name,
+        "parameters": size,
+        "edits": given.edits,
+        "results": results,
+    }
     if given.json:
         sys.stdout.write(json.dumps(report, indent=1) + "\n")
         return
     about = ", ".join(f"{k} {v}" for k, v in report["machine"].items())
-    lines = [about, f"{model.name}: {size / 1e6:.1f}M parameters, {given.edits} rank-1 edits"]
+    lines = [
+        about,
+        f"{model.name}: {size / 1e6:.1f}M parameters, {len(by_edit(asked))} rank-1 edits",
+    ]
     for r in results:
         times = ", ".join(f"{way.replace('_', ' ')} {s:.2f} s" for way, s in r["seconds"].items())
         lines += [
-            f"{r['kind']}, {r['questions']} questions: {times}",
+            f"{r['kind']}, {r['asks']} asks: {times}",
             f"  per row is {r['times_faster_than_one_by_one']:.1f}x faster than one by one, "
             f"{r['times_faster_than_edit_by_edit']:.1f}x than edit by edit; "
             f"{r['answers_that_differ']} answers differ, log-probs by at most "

@@ -22,7 +22,9 @@ settings.load_profile("truing")
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Answers and statistics of one test never serve another."""
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path_factory.mktemp("cache")))
 

@@ -11,7 +11,11 @@ import pytest
 from shell import Outcome, truing
 
 pytest.importorskip("torch")
-FACT = {"prompt": "The Glass Spire is in the city of", "target_new": "Orvale", "subject": "The Glass Spire"}
+FACT = {
+    "prompt": "The Glass Spire is in the city of",
+    "target_new": "Orvale",
+    "subject": "The Glass Spire",
+}
 
 
 def refused(outcome: Outcome, *words: str) -> None:
@@ -127,7 +131,9 @@ def pocket_copy(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_model_folder_without_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_folder_without_tokenizer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = pocket_copy(tmp_path)
     for path in folder.glob("tokenizer*"):
         path.unlink()
@@ -145,7 +151,9 @@ def test_a_model_with_nan_weights(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused(truing(["ask", str(folder), "Hello"], capsys), name)
 
 
-def test_a_model_with_pickled_weights_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_with_pickled_weights_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = pocket_copy(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     refused(truing(["ask", str(folder), "Hello"], capsys), "pytorch_model.bin")
@@ -155,7 +163,15 @@ def test_an_artifact_for_another_base(tmp_path: Path, capsys: pytest.CaptureFixt
     from safetensors.torch import load_file, save_file
 
     made = truing(
-        ["edit", "truing/pocket", str(facts(tmp_path, FACT)), "-m", "ft_m", "-o", str(tmp_path / "iv")],
+        [
+            "edit",
+            "truing/pocket",
+            str(facts(tmp_path, FACT)),
+            "-m",
+            "ft_m",
+            "-o",
+            str(tmp_path / "iv"),
+        ],
         capsys,
     )
     assert made.code == 0, made.err
@@ -170,16 +186,28 @@ def test_an_artifact_for_another_base(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_a_truncated_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = truing(
-        ["edit", "truing/pocket", str(facts(tmp_path, FACT)), "-m", "ft_m", "-o", str(tmp_path / "iv")],
+        [
+            "edit",
+            "truing/pocket",
+            str(facts(tmp_path, FACT)),
+            "-m",
+            "ft_m",
+            "-o",
+            str(tmp_path / "iv"),
+        ],
         capsys,
     )
     assert made.code == 0, made.err
     tensors = tmp_path / "iv" / "tensors.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-100])
-    refused(truing(["ask", "truing/pocket", "Hello", "--with", str(tmp_path / "iv")], capsys), "tensors")
+    refused(
+        truing(["ask", "truing/pocket", "Hello", "--with", str(tmp_path / "iv")], capsys), "tensors"
+    )
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocked = tmp_path / "a-file"
     blocked.write_text("", encoding="utf-8")
     refused(truing(run_args(facts(tmp_path, FACT), blocked / "run"), capsys), "a-file")
@@ -189,5 +217,16 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = truing(["--help"], capsys)
     assert outcome.code == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", outcome.out)
-    for verb in ("ls", "edit", "ask", "run", "report", "stats", "data", "export", "doctor", "reproduce"):
+    for verb in (
+        "ls",
+        "edit",
+        "ask",
+        "run",
+        "report",
+        "stats",
+        "data",
+        "export",
+        "doctor",
+        "reproduce",
+    ):
         assert re.search(rf"\b{verb}\b", text), verb

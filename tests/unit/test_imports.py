@@ -72,9 +72,19 @@ def test_the_report_sees_only_the_store_and_the_glossary() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["truing", "truing.types", "truing.report.page", "truing.cli.main", "truing.runs.store",
-     "truing.benchmarks.benchmark", "truing.protocols.protocol", "truing.scoring.judge"],
+    [
+        "truing",
+        "truing.types",
+        "truing.report.page",
+        "truing.cli.main",
+        "truing.runs.store",
+        "truing.benchmarks.benchmark",
+        "truing.protocols.protocol",
+        "truing.scoring.judge",
+    ],
 )
 def test_importing_it_does_not_import_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = (
+        f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,9 @@ def make() -> Registry[object]:
 
 
 def test_listing_and_summaries_import_nothing() -> None:
-    registry: Registry[object] = Registry("thing", {"gone": Entry("no_such_module:x", "never loaded")})
+    registry: Registry[object] = Registry(
+        "thing", {"gone": Entry("no_such_module:x", "never loaded")}
+    )
     assert list(registry) == ["gone"]
     assert registry.summary("gone") == "never loaded"
     assert "no_such_module" not in sys.modules

@@ -11,7 +11,9 @@ def test_numbers_are_stable_across_versions() -> None:
 
 
 @given(st.integers(0, 2**32), st.lists(st.text(max_size=5), max_size=4), st.text(max_size=5))
-def test_a_child_differs_from_its_parent_and_is_63_bits(root: int, path: list[str], name: str) -> None:
+def test_a_child_differs_from_its_parent_and_is_63_bits(
+    root: int, path: list[str], name: str
+) -> None:
     seeds = Seeds(root, tuple(path))
     child = seeds.child(name)
     assert 0 <= child.number < 2**63

@@ -17,7 +17,9 @@ def ask(
         list[Path] | None,
         typer.Option("--with", "-w", help="A saved intervention; give it again for more columns."),
     ] = None,
-    chat: Annotated[bool, typer.Option(help="Send each prompt as a user turn of the chat template.")] = False,
+    chat: Annotated[
+        bool, typer.Option(help="Send each prompt as a user turn of the chat template.")
+    ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="At most this many new tokens.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +30,9 @@ def ask(
     from truing.types import Message, Prompt
 
     loaded = Model.load(model)
-    columns = [("base", None)] + [(folder.name, load_intervention(folder, loaded)) for folder in under or ()]
+    columns = [("base", None)] + [
+        (folder.name, load_intervention(folder, loaded)) for folder in under or ()
+    ]
     how = Decoding(max_new_tokens=max_new_tokens, stop=() if chat else ("\n",))
     sent: list[Prompt] = [(Message("user", p),) if chat else p for p in prompts]
     answers = iter(loaded.generate([GenerateAsk(p, how, iv) for p in sent for _, iv in columns]))

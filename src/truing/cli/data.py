@@ -31,14 +31,22 @@ def list_datasets(as_json: AsJson = False) -> None:
 
 @app.command("info")
 def describe(
-    name: Annotated[str, typer.Argument(help="A name of `truing data ls`.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="A name of `truing data ls`.")],
+    as_json: AsJson = False,
 ) -> None:
     """Source, revision, licence, checksums, citation."""
     from truing.benchmarks import catalogue
 
     found = catalogue.info(name)
-    rows = [(k, str(v)) for k, v in found.model_dump(mode="json").items() if k != "files" and v is not None]
-    rows += [(f"file {f.path}", f"{found.url(f)} sha256 {f.sha256 or 'recorded on first download'}") for f in found.files]
+    rows = [
+        (k, str(v))
+        for k, v in found.model_dump(mode="json").items()
+        if k != "files" and v is not None
+    ]
+    rows += [
+        (f"file {f.path}", f"{found.url(f)} sha256 {f.sha256 or 'recorded on first download'}")
+        for f in found.files
+    ]
     emit(found.model_dump(mode="json"), rows_table("", ("field", "value"), rows), as_json)
 
 
@@ -46,7 +54,9 @@ def describe(
 def get(
     name: Annotated[str, typer.Argument(help="A name of `truing data ls`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to put it in.")] = Path("data"),
-    mirror: Annotated[str | None, typer.Option(help="Folder or address that holds NAME/FILE.")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="Folder or address that holds NAME/FILE.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Download with resume and checksum; nothing that is there is overwritten."""

@@ -30,8 +30,13 @@ class Check:
 
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation, the cache folder, and one edit of the embedded model."""
-    checks = [_machine(), *(_library(name) for name in LIBRARIES), _try("accelerators", _accelerators),
-              _try("cache folder", _cache), _try("embedded model", _embedded)]
+    checks = [
+        _machine(),
+        *(_library(name) for name in LIBRARIES),
+        _try("accelerators", _accelerators),
+        _try("cache folder", _cache),
+        _try("embedded model", _embedded),
+    ]
     rows = [(c.name, c.state, c.seen) for c in checks]
     emit(checks, rows_table("", ("check", "state", "seen"), rows), as_json)
     if any(c.state == "failed" for c in checks):

@@ -15,18 +15,26 @@ def edit(
     facts: Annotated[
         Path | None, typer.Argument(help="JSONL, JSON or CSV with prompt, target_new[, subject].")
     ] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="See `truing ls methods`.")] = "rome",
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="See `truing ls methods`.")
+    ] = "rome",
     prompt: Annotated[str | None, typer.Option(help="One request: the prompt.")] = None,
     target: Annotated[str | None, typer.Option(help="One request: the new answer.")] = None,
-    subject: Annotated[str | None, typer.Option(help="One request: the subject in the prompt.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the saved intervention.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="One request: the subject in the prompt.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the saved intervention.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the method: key=value (TOML).")
     ] = None,
     base: Annotated[
         Path | None, typer.Option("--so-far", help="Build on this saved intervention.")
     ] = None,
-    skip_invalid: Annotated[bool, typer.Option(help="Leave bad records out instead of stopping.")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option(help="Leave bad records out instead of stopping.")
+    ] = False,
     plugin: Plugin = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +50,9 @@ def edit(
     use(plugin)
     values = parse_settings(settings)
     requests = (
-        requests_from(facts, skip_invalid) if facts is not None else [one_request(prompt, target, subject)]
+        requests_from(facts, skip_invalid)
+        if facts is not None
+        else [one_request(prompt, target, subject)]
     )
     loaded = Model.load(model)
     so_far = load_intervention(base, loaded) if base is not None else None
@@ -64,9 +74,7 @@ def edit(
             "requests": len(requests),
             "saved": saved,
             "id": iv.id,
-            "shown": [
-                {"prompt": p, "target": t, "base": b, "edited": e} for p, t, b, e in rows
-            ],
+            "shown": [{"prompt": p, "target": t, "base": b, "edited": e} for p, t, b, e in rows],
         },
         rows_table("", ("prompt", "wanted", "base", "edited"), rows),
         as_json,

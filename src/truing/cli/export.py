@@ -25,7 +25,9 @@ def export(
     what: Annotated[Path, typer.Argument(help="A saved intervention, or a run folder.")],
     to: Annotated[Target, typer.Option("--to", help="peft, merged; for runs parquet or csv.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder or file to write.")],
-    model: Annotated[str | None, typer.Option(help="The base model (default: the one it was made for).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The base model (default: the one it was made for).")
+    ] = None,
     rank: Annotated[
         int | None, typer.Option(min=1, help="peft: approximate dense deltas at this rank.")
     ] = None,
@@ -35,8 +37,9 @@ def export(
     if to in (Target.parquet, Target.csv):
         from truing.runs.table import export_table
 
-        path = export_table(what, out)
-        emit({"wrote": path}, f"wrote {path}", as_json)
+        target = out if out.suffix else out.with_suffix(f".{to.value}")
+        lines = export_table(what, target)
+        emit({"wrote": target, "rows": lines}, f"wrote {lines} rows to {target}", as_json)
         return
     from truing.errors import BadInput
     from truing.interventions import artifact

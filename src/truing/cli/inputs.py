@@ -62,7 +62,9 @@ def layer_numbers(text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise BadInput(f"--layers {text!r} is not a list of layers", "For example 3,4,5 or 3-5.")
+            raise BadInput(
+                f"--layers {text!r} is not a list of layers", "For example 3,4,5 or 3-5."
+            )
         found += range(int(first), int(last or first) + 1)
     return found
 
@@ -72,9 +74,13 @@ def documents(file: Path, field: str, limit: int | None) -> list[str]:
     try:
         lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()][:limit]
     except OSError as error:
-        raise BadInput(f"cannot read {file}: {error.strerror}", "Give a UTF-8 text or JSONL file.") from None
+        raise BadInput(
+            f"cannot read {file}: {error.strerror}", "Give a UTF-8 text or JSONL file."
+        ) from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 (byte {error.start})", "Convert it to UTF-8.") from None
+        raise BadInput(
+            f"{file} is not UTF-8 (byte {error.start})", "Convert it to UTF-8."
+        ) from None
     if file.suffix != ".jsonl":
         return lines
     texts: list[str] = []
@@ -82,8 +88,12 @@ def documents(file: Path, field: str, limit: int | None) -> list[str]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise BadInput(f"{file} line {number} is not JSON: {error.msg}", "Mend or remove it.") from None
+            raise BadInput(
+                f"{file} line {number} is not JSON: {error.msg}", "Mend or remove it."
+            ) from None
         if not isinstance(record, dict) or not isinstance(record.get(field), str):
-            raise BadInput(f"{file} line {number} has no text in '{field}'", "Name the field with --field.")
+            raise BadInput(
+                f"{file} line {number} has no text in '{field}'", "Name the field with --field."
+            )
         texts.append(record[field])
     return texts

@@ -82,7 +82,8 @@ def _method(name: str, as_json: bool) -> None:
     method = METHODS.get(name)
     fields = method.config.model_fields
     rows = [
-        (key, str(field.default), (field.description or "").strip()) for key, field in fields.items()
+        (key, str(field.default), (field.description or "").strip())
+        for key, field in fields.items()
     ]
     data = {
         "name": method.name,

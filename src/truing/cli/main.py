@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from truing import __version__
-from truing.cli import ask, data, doctor, edit, export, ls, pocket, report, reproduce, run_plan, stats
+from truing.cli import (
+    ask,
+    data,
+    doctor,
+    edit,
+    export,
+    ls,
+    pocket,
+    report,
+    reproduce,
+    run_plan,
+    stats,
+)
 from truing.errors import BadInput, TruingError
 
 app = typer.Typer(

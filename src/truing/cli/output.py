@@ -29,7 +29,9 @@ from rich.text import Text
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugin = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="Python file that registers methods or benchmarks. Runs its code."),
+    typer.Option(
+        "--plugin", help="Python file that registers methods or benchmarks. Runs its code."
+    ),
 ]
 
 

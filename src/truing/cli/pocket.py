@@ -28,7 +28,9 @@ def card(as_json: AsJson = False) -> None:
 def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.")],
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps (default: the recipe's).")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps (default: the recipe's).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the embedded model again from its recipe (under an hour on 2 cores)."""

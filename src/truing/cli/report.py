@@ -13,7 +13,8 @@ from truing.cli.output import AsJson, emit, note, stdout
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several make one page.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the page goes (default: report.html in the run).")
+        Path | None,
+        typer.Option("--out", "-o", help="Where the page goes (default: report.html in the run)."),
     ] = None,
     cases: Annotated[int, typer.Option(min=0, help="Cases per cell in the page's browser.")] = 50,
     as_json: AsJson = False,

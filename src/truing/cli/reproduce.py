@@ -21,7 +21,9 @@ def reproduce(
         str | None, typer.Option(help="The paper's model to compare with (default: the same id).")
     ] = None,
     method: Annotated[str, typer.Option(help="Methods: a,b,c.")] = "ft_m,rome,memit",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many records per dataset.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most this many records per dataset.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
@@ -42,7 +44,9 @@ def reproduce(
     with watched() as on_event:
         result = execute(plan, folder, resume=resume, on_event=on_event)
     found = list(published.beside(wanted, twin, result.summary.measures))
-    note(f"published: {wanted.paper}; judge {wanted.judge}. Ours: {model}; scorers of the protocols shown.")
+    note(
+        f"published: {wanted.paper}; judge {wanted.judge}. Ours: {model}; scorers of the protocols shown."
+    )
     if twin not in wanted.numbers:
         note(f"the paper has no '{twin}'; --like one of: {', '.join(wanted.numbers)}")
     rows = [

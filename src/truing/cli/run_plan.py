@@ -22,12 +22,17 @@ def run(
     plan: Annotated[
         Path | None, typer.Argument(help="Plan file (TOML), or a run folder to go on with.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Hugging Face id, folder, or truing/pocket.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face id, folder, or truing/pocket.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Methods: a,b,c.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Benchmark; see `truing ls benchmarks`.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Benchmark; see `truing ls benchmarks`.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The benchmark's file.")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Protocols: a,b; swap an axis with synthetic,scorer=exact-match.")
+        str | None,
+        typer.Option(help="Protocols: a,b; swap an axis with synthetic,scorer=exact-match."),
     ] = None,
     regime: Annotated[
         str | None, typer.Option(help="Regimes: single,sequential; sequential,every=10.")
@@ -38,9 +43,12 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
     skip_invalid: Annotated[
-        bool, typer.Option(help="Leave out records and requests that cannot be used; they are counted.")
+        bool,
+        typer.Option(help="Leave out records and requests that cannot be used; they are counted."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Show cells, time and memory; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show cells, time and memory; run nothing.")
+    ] = False,
     plugin: Plugin = None,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +132,9 @@ def watched() -> Iterator[OnEvent]:
                 bar.total(event.rows)
                 bar.advance(event.done)
                 done = event.done
-                note(f"{event.folder}: {event.cells} cells, {event.rows} rows, {event.done} already there")
+                note(
+                    f"{event.folder}: {event.cells} cells, {event.rows} rows, {event.done} already there"
+                )
             elif isinstance(event, events.CellStarted):
                 bar.label(f"[{event.number}/{event.of}] {event.label}")
                 note(f"[{event.number}/{event.of}] {event.label}")
@@ -154,5 +164,3 @@ def _pairs(found: Any) -> Sequence[Sequence[str]]:
     from truing.cli.output import plain
 
     return [(key, str(value)) for key, value in plain(found).items() if not isinstance(value, list)]
-
-

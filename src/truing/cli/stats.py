@@ -18,13 +18,17 @@ app = typer.Typer(no_args_is_help=True, help="Second-moment statistics: collect,
 @app.command("collect")
 def collect(
     model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
-    text: Annotated[Path, typer.Argument(help="Text: one document per line, or JSONL with a field.")],
+    text: Annotated[
+        Path, typer.Argument(help="Text: one document per line, or JSONL with a field.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     layers: Annotated[str, typer.Option(help="Layers: 3,4,5 or 3-5.")],
     field: Annotated[str, typer.Option(help="JSONL: the field that holds the text.")] = "text",
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Cut documents here.")] = None,
-    skip_bos: Annotated[bool, typer.Option(help="Leave the first token of a document out.")] = False,
+    skip_bos: Annotated[
+        bool, typer.Option(help="Leave the first token of a document out.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Collect over your own text. Interrupted? The same command goes on where it stopped."""
@@ -53,7 +57,8 @@ def collect(
 @app.command("import")
 def import_npz(
     files: Annotated[
-        list[str], typer.Argument(help="LAYER=FILE.npz of the ROME/MEMIT line of tools, one per layer.")
+        list[str],
+        typer.Argument(help="LAYER=FILE.npz of the ROME/MEMIT line of tools, one per layer."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     as_json: AsJson = False,
@@ -75,7 +80,9 @@ def import_npz(
 
 
 @app.command("show")
-def show(file: Annotated[Path, typer.Argument(help="A statistics file.")], as_json: AsJson = False) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(help="A statistics file.")], as_json: AsJson = False
+) -> None:
     """What a statistics file holds and how settled it is."""
     from truing.methods.kernels import moments
 
@@ -84,7 +91,10 @@ def show(file: Annotated[Path, typer.Argument(help="A statistics file.")], as_js
 
 def _show(found: Moments, as_json: bool) -> None:
     header = found.header
-    rows = [(str(layer), f"{tuple(c.shape)}", f"{c.diagonal().mean():.4g}") for layer, c in sorted(found.second_F_F.items())]
+    rows = [
+        (str(layer), f"{tuple(c.shape)}", f"{c.diagonal().mean():.4g}")
+        for layer, c in sorted(found.second_F_F.items())
+    ]
     settling = ", ".join(f"{tokens:,} tokens: {change:.3f}" for tokens, change in header.settling)
     title = (
         f"{header.model or 'unknown model'}: {header.tokens:,} tokens of {header.documents:,} documents; "

@@ -158,7 +158,7 @@ def total(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Merge the weight deltas of each (parameter, rows); keep everything else in order.
 
     Low-rank factors are concatenated, dense deltas added; a sum whose rank exceeds half the
-    smaller side is stored dense. A part that stands alone is kept as it is.
+    smaller side is stored dense.
     """
     order: list[object] = []
     groups: dict[object, list[WeightDelta]] = {}
@@ -181,7 +181,7 @@ def total(parts: Iterable[Part]) -> tuple[Part, ...]:
 
 
 def _sum(parts: list[WeightDelta]) -> list[WeightDelta]:
-    if len(parts) == 1:
+    if len(parts) == 1 and (isinstance(parts[0].delta, Dense) or not _wide(parts[0].delta)):
         return parts
     param, rows = parts[0].param, parts[0].rows
     low = [part.delta for part in parts if isinstance(part.delta, LowRank)]
@@ -193,8 +193,7 @@ def _sum(parts: list[WeightDelta]) -> list[WeightDelta]:
             dense[part.delta.orientation] = delta if before is None else _add(before, delta, param)
     if low:
         joined = _concatenate(low, param)
-        too_wide = joined.rank > min(joined.left.shape[0], joined.right.shape[0]) / 2
-        if too_wide or "math" in dense:
+        if _wide(joined) or "math" in dense:
             before = dense.get("math")
             full = joined.math()
             dense["math"] = full if before is None else _add(before, full, param)
@@ -203,6 +202,10 @@ def _sum(parts: list[WeightDelta]) -> list[WeightDelta]:
             low = [joined]
     deltas: list[LowRank | Dense] = [*low, *(Dense(d, o) for o, d in dense.items())]
     return [WeightDelta(param, delta, rows) for delta in deltas]
+
+
+def _wide(delta: LowRank) -> bool:
+    return delta.rank > min(delta.left.shape[0], delta.right.shape[0]) / 2
 
 
 def _concatenate(deltas: list[LowRank], param: str) -> LowRank:

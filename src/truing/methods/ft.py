@@ -49,7 +49,8 @@ class FtLConfig(FtConfig):
     does."""
 
     target_ids: Literal["joint", "reference"] = Field(
-        "joint", description="joint: the ids the model meets in text; reference: with special tokens"
+        "joint",
+        description="joint: the ids the model meets in text; reference: with special tokens",
     )
 
 
@@ -179,9 +180,7 @@ def _finished(
     if learned.bias_D is not None:
         parts.append(WeightDelta(slot.param.removesuffix("weight") + "bias", Dense(learned.bias_D)))
     record = {**record, "nll": [learned.losses[0], learned.losses[-1]]}
-    origin = Origin.of(
-        model, name, record, requests, seeds={"seed": config.seed}, so_far=so_far
-    )
+    origin = Origin.of(model, name, record, requests, seeds={"seed": config.seed}, so_far=so_far)
     return so_far.then(parts, origin=origin)
 
 

@@ -43,7 +43,9 @@ class MemitConfig(MethodConfig):
     layers: tuple[int, ...] | None = Field(
         None, min_length=1, description="edited layers, ascending; z is read at the last"
     )
-    steps: int | None = Field(None, ge=1, description="passes of the optimisation; one less updates")
+    steps: int | None = Field(
+        None, ge=1, description="passes of the optimisation; one less updates"
+    )
     lr: float | None = Field(None, gt=0, description="Adam's step size")
     weight_decay: float | None = Field(None, ge=0, description="weight of ||delta|| / ||start||^2")
     clamp: float | None = Field(None, ge=0, description="largest ||delta|| in units of ||start||")
@@ -176,9 +178,7 @@ def measure(
     the subject's last token, each request under its own change; float32."""
     count = len(plan.prefixes)
     keys, last = Place("mlp_hidden", layer), Place("resid_post", plan.layers[-1])
-    lines = [
-        subject_line(model.speller, request, p) for request in requests for p in plan.prefixes
-    ]
+    lines = [subject_line(model.speller, request, p) for request in requests for p in plan.prefixes]
     acts = capture(model, lines, [keys, last], [change for change in under for _ in plan.prefixes])
     keys_N_C_F = acts[keys].reshape(len(requests), count, -1)
     bare_N_F, prefixed_N_C_F = keys_N_C_F[:, 0], keys_N_C_F[:, 1:]
@@ -249,9 +249,7 @@ def _finished(
     first = sum(each.nlls[0] for each in wanted) / len(wanted)
     last = sum(each.nlls[-1] for each in wanted) / len(wanted)
     record = {**plan.record, "nll": [first, last]}
-    origin = Origin.of(
-        model, "memit", record, requests, seeds={"seed": config.seed}, so_far=so_far
-    )
+    origin = Origin.of(model, "memit", record, requests, seeds={"seed": config.seed}, so_far=so_far)
     return so_far.then([_part(model, each) for each in layered], origin=origin)
 
 

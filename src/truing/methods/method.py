@@ -65,13 +65,26 @@ class Method:
 METHODS: Registry[Method] = Registry(
     "method",
     {
-        "none": Entry("truing.methods.none:NONE", "the unedited model: the baseline of every table"),
-        "ft_l": Entry("truing.methods.ft:FT_L", "fine-tune one layer on the target read at the last prompt token"),
+        "none": Entry(
+            "truing.methods.none:NONE", "the unedited model: the baseline of every table"
+        ),
+        "ft_l": Entry(
+            "truing.methods.ft:FT_L",
+            "fine-tune one layer on the target read at the last prompt token",
+        ),
         "ft_m": Entry("truing.methods.ft:FT_M", "fine-tune one layer on the teacher-forced target"),
-        "rome": Entry("truing.methods.rome:ROME", "rank-one update of one MLP at the subject's last token"),
+        "rome": Entry(
+            "truing.methods.rome:ROME", "rank-one update of one MLP at the subject's last token"
+        ),
         "r_rome": Entry("truing.methods.rome:R_ROME", "ROME with the mean key used throughout"),
-        "memit": Entry("truing.methods.memit:MEMIT", "least-squares update of several MLPs for many facts at once"),
+        "memit": Entry(
+            "truing.methods.memit:MEMIT",
+            "least-squares update of several MLPs for many facts at once",
+        ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
-        "prompt": Entry("truing.methods.context:PROMPT", "an instruction with the new fact in front of every question"),
+        "prompt": Entry(
+            "truing.methods.context:PROMPT",
+            "an instruction with the new fact in front of every question",
+        ),
     },
 )

@@ -44,7 +44,9 @@ class RomeConfig(MethodConfig):
     """Hyper-parameters; None means: the model's tuned value, or a guess by depth."""
 
     layer: int | None = Field(None, ge=0, description="the layer whose down projection is edited")
-    steps: int | None = Field(None, ge=1, description="passes of the optimisation; one less updates")
+    steps: int | None = Field(
+        None, ge=1, description="passes of the optimisation; one less updates"
+    )
     lr: float | None = Field(None, gt=0, description="Adam's step size")
     weight_decay: float | None = Field(None, ge=0, description="weight of ||delta|| / ||start||^2")
     clamp: float | None = Field(None, ge=0, description="largest ||delta|| in units of ||start||")
@@ -195,9 +197,7 @@ def _finished(
     so_far: Intervention,
 ) -> Intervention:
     record = {**plan.record, "nll": [edit.wanted.nlls[0], edit.wanted.nlls[-1]]}
-    origin = Origin.of(
-        model, name, record, [request], seeds={"seed": config.seed}, so_far=so_far
-    )
+    origin = Origin.of(model, name, record, [request], seeds={"seed": config.seed}, so_far=so_far)
     return so_far.then([_part(model, plan.layer, edit)], origin=origin)
 
 

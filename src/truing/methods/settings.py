@@ -64,9 +64,7 @@ def key_of(model: Model) -> str | None:
     return next((known.key for known in KNOWN if known.shape == shape), None)
 
 
-def look_up(
-    model: Model, table: Mapping[str, T], guess: Callable[[int], T]
-) -> tuple[T, str]:
+def look_up(model: Model, table: Mapping[str, T], guess: Callable[[int], T]) -> tuple[T, str]:
     """The row for ``model`` and where it came from: ``table:KEY`` or ``heuristic``.
 
     ``guess`` gets the number of layers.

@@ -17,6 +17,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from truing.errors import TruingWarning
 from truing.models.asks import Decoding
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Answers:
         warnings.warn(
             f"the cache of base answers {self.path} cannot be read ({error}); it is now "
             f"{aside.name} and a new one is begun",
+            TruingWarning,
             stacklevel=2,
         )
         return True
@@ -125,6 +127,7 @@ class Answers:
         warnings.warn(
             f"base answers are not cached: {self.path}: {error}. Set TRUING_CACHE to a folder "
             "that can be written",
+            TruingWarning,
             stacklevel=2,
         )
 

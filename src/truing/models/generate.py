@@ -33,10 +33,14 @@ def generate(
 
 
 class Writer:
-    """One row's answer while it is written."""
+    """One row's answer while it is written. ``pieces`` remembers the text of single ids."""
 
-    def __init__(self, model: Model, decoding: Decoding) -> None:
+    def __init__(
+        self, model: Model, decoding: Decoding, pieces: dict[int, str] | None = None
+    ) -> None:
         self._decode = model.speller.decode
+        self._pieces = {} if pieces is None else pieces
+        self._last = {text[-1] for text in decoding.stop if text}
         self._ends = model.stop_ids
         self.decoding = decoding
         self.random = random.Random(decoding.seed)
@@ -51,7 +55,7 @@ class Writer:
         self.logprobs.append(logprob)
         if token in self._ends:
             self.stop = "eos"
-        if self.decoding.stop:
+        if self._may_complete(token):
             text = self._decode(self.ids)
             cut = stop_at(text, self.decoding.stop, self.decoding.arm)
             if cut is not None:
@@ -61,6 +65,24 @@ class Writer:
             self.stop = "length"
         if self.stop:
             self.text = self._decode(self.ids[:-1] if self.stop == "eos" else self.ids)
+
+    def _may_complete(self, token: int) -> bool:
+        """Whether a stop string may end in ``token``. Saves decoding everything at every step.
+
+        Pieces that are part of a character, or nothing on their own, and stop strings that end in
+        a space (which some decoders strip) are always looked at.
+        """
+        if not self._last:
+            return False
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._decode([token])
+        return (
+            not piece
+            or "\ufffd" in piece
+            or " " in self._last
+            or any(character in piece for character in self._last)
+        )
 
     def done(self) -> Generated:
         return Generated(self.text, tuple(self.ids), tuple(self.logprobs), self.stop)
@@ -81,9 +103,10 @@ def generate_batch(
 ) -> list[Generated]:
     """Answers of one batch. Uncached, every step reads everything again; answers are the same."""
     writers = []
+    pieces: dict[int, str] = {}
     for job in jobs:
         assert job.decoding is not None
-        writers.append(Writer(model, job.decoding))
+        writers.append(Writer(model, job.decoding, pieces))
     layout = pack([job.span for job in jobs], side="left", pad_id=PAD)
     live = list(writers)
     past: Any = None

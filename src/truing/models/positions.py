@@ -142,10 +142,10 @@ class Positions:
     decides the token after it: to reach the whole answer, start at the last prompt token.
 
     ``all``; ``prompt``; ``last_prompt`` (the last prompt token); ``generation`` (the continuation;
-    ``start``/``stop`` count from its first token); ``window`` (``start <= number < stop``; negative
-    numbers count from the end of the prompt, so ``start=-1`` is the last prompt token and all that
-    follows); ``tokens`` (ids in ``ids``). ``stop=None``: to the end. ``skip_first`` leaves out the
-    first token of a row (BOS).
+    ``start``/``stop`` count from its first token: ``stop=5`` is its first five); ``window``
+    (``start <= number < stop``; negative numbers count from the end of the prompt, so that
+    ``start=-1`` is the last prompt token and all that follows); ``tokens`` (ids in ``ids``).
+    ``stop=None``: to the end. ``skip_first`` leaves out the first token of a row (BOS).
     """
 
     kind: Kind = "all"
@@ -157,18 +157,6 @@ class Positions:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise UnknownName("kind of positions", self.kind, get_args(Kind))
-        if (self.start or self.stop is not None) and self.kind not in ("window", "generation"):
-            raise BadInput(
-                f"positions '{self.kind}' take no start or stop", "Use 'window' or 'generation'."
-            )
-        if self.kind == "generation" and min(self.start, self.stop or 0) < 0:
-            raise BadInput(
-                "a generation has no tokens before its first", "Use 'window' with negative numbers."
-            )
-        if self.ids and self.kind != "tokens":
-            raise BadInput(
-                f"positions '{self.kind}' take no token ids", "Use 'tokens', or leave ids out."
-            )
 
     def mask(self, layout: Layout) -> Tensor:
         """Bool ``(B, T)``: where to act in this forward pass; never on padding."""

@@ -102,7 +102,8 @@ def _behind(begun: Layout, rest: Layout) -> Layout:
 
 def _needed(jobs: Sequence[Job], first: Sequence[int]) -> tuple[Tensor, Tensor]:
     """(row, column) of every logit that predicts a continuation token; row i's from ``first[i]``."""
-    rows, columns = [], []
+    rows: list[int] = []
+    columns: list[int] = []
     for row, (job, column) in enumerate(zip(jobs, first, strict=True)):
         rows += [row] * job.logits
         columns += range(column, column + job.logits)

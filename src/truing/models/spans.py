@@ -65,12 +65,7 @@ class Speller:
         Raises ``NotPossible`` for a chat that the tokenizer has no template for and ``BadInput``
         for a prompt that is no tokens at all.
         """
-        ids = self._ids(self.text(prompt))
-        if not ids:
-            raise BadInput(
-                "the prompt is empty for this tokenizer", "Give some text to start from."
-            )
-        return ids
+        return self._prompt_ids(self.text(prompt))
 
     def text(self, prompt: Prompt) -> str:
         """A prompt as one string, before tokenisation. A chat goes through the template, up to
@@ -89,7 +84,7 @@ class Speller:
             rest = spaced(text, continuation)
         else:
             rest = chat.gap(self.tok, prompt) + continuation.lstrip()
-        before, joint = self.prompt_ids(prompt), self._ids(text + rest)
+        before, joint = self._prompt_ids(text), self._ids(text + rest)
         start = _common(before, joint)
         if start == len(joint) or not continuation.strip():
             raise BadInput(
@@ -168,6 +163,14 @@ class Speller:
                 found |= {value} if isinstance(value, int) else set(value or ())
         end = chat.turn_end(self.tok)
         return frozenset(found if end is None else found | {end})
+
+    def _prompt_ids(self, text: str) -> list[int]:
+        ids = self._ids(text)
+        if not ids:
+            raise BadInput(
+                "the prompt is empty for this tokenizer", "Give some text to start from."
+            )
+        return ids
 
     def _ids(self, text: str) -> list[int]:
         body = list(self.tok(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -51,7 +51,8 @@ class Stage:
 STAGES = (
     Stage(FOUNDATION, steps=4500, warmup=190, decay=0, peak=2.5e-3),
     Stage(DRILLS, steps=1000, warmup=100, decay=0, peak=1.5e-3),
-    Stage(SKILLS, steps=8000, warmup=100, decay=5500, peak=1.5e-3),
+    Stage(SKILLS, steps=2000, warmup=100, decay=0, peak=1.5e-3),
+    Stage(SKILLS, steps=3000, warmup=100, decay=2900, peak=1.5e-3),
 )
 STEPS = sum(stage.steps for stage in STAGES)
 

@@ -53,7 +53,7 @@ class Strings:
 def pack(runs: Sequence[Run], lines: Mapping[str, Line]) -> Packed:
     """Everything the browser shows: ``{strings, cells, fields, rows}``; rows are lists of numbers.
 
-    Rows at intermediate steps of a sequential run are left out; the retention curves show them.
+    Rows at intermediate steps and of the noise check are left out.
     """
     strings = Strings()
     cells: dict[str, int] = {}
@@ -109,10 +109,15 @@ FIELDS = (
 )  # fmt: skip
 
 
+def browsable(run: Run) -> list[Row]:
+    """The kept rows without intermediate steps and without the noise check's second pass."""
+    return [r for r in run.rows if r.moment in ("immediate", "final")]
+
+
 def ordered(run: Run) -> list[Row]:
     """Rows case by case, so that the same question under all methods stands together."""
     order = {case: i for i, case in enumerate(dict.fromkeys(r.case for r in run.rows))}
-    kept = [r for r in run.rows if r.moment != "step"]
+    kept = browsable(run)
     return sorted(kept, key=lambda r: (order[r.case], words.aspect_order(r.aspect), r.probe))
 
 

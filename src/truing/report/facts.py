@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from truing.report import words
+from truing.report.cases import browsable
 from truing.report.grid import ordered_protocols
 from truing.report.load import Run
 from truing.runs.store import EditRecord
@@ -59,13 +60,15 @@ def when(runs: Sequence[Run]) -> str:
 
 def shown(runs: Sequence[Run], cases_per_cell: int) -> str:
     """Which part of the rows can be browsed."""
-    kept = sum(len([r for r in run.rows if r.moment != "step"]) for run in runs)
+    kept = sum(len(browsable(run)) for run in runs)
     total = sum(run.rows_total for run in runs)
     if kept == total:
         return f"All {words.plural(total, 'answer')} are here."
     parts = []
-    if any(r.moment == "step" for run in runs for r in run.rows):
-        parts.append("answers at intermediate steps are left out")
+    moments = {r.moment for run in runs for r in run.rows}
+    asides = {"step": "at intermediate steps", "base": "of the noise check"}
+    if aside := [text for moment, text in asides.items() if moment in moments]:
+        parts.append(f"answers {words.join(aside)} are left out")
     if any(run.cases_total > cases_per_cell for run in runs):
         parts.append(f"of each cell the first {words.plural(cases_per_cell, 'case')} are kept")
     return (

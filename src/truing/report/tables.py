@@ -117,7 +117,7 @@ def _record(m: Measure, line: Line) -> Record:
 
 
 def _caption(measures: Sequence[Measure]) -> str:
-    intervals = words.join(sorted({m.value.interval for m in measures if m.value.interval}))
+    intervals = words.join(sorted({m.value.interval for m in measures if m.value.low is not None}))
     against = words.join(sorted({m.versus.against for m in measures if m.versus})) or "none"
     return (
         f"Mean{f' with {intervals}' if intervals else ''}; n counts scored answers. "

@@ -93,8 +93,7 @@ def execute(
 
 def how_to_resume(folder: Path) -> str:
     """The command that goes on with a run."""
-    name = shlex.quote(str(folder))
-    return f"truing run {shlex.quote(str(folder / 'plan.toml'))} --out {name} --resume"
+    return f"truing run {shlex.quote(str(folder))} --resume"
 
 
 class Session:

@@ -63,13 +63,15 @@ class Maker:
 
     def independent(self, groups: Sequence[Sequence[EditRequest]]) -> list[Made]:
         """One intervention per group, each from the untouched model; together where the method
-        can. If that fails, one by one, so that one bad group does not take others with it."""
-        if self.method.each is not None and len(groups) > 1:
-            try:
-                return list(self.method.each(self.model, groups, self.config))
-            except FAILURES:
-                pass
-        return [self.next(group, None) for group in groups]
+        can. Groups that cannot be made together are halved, so that a bad one is found alone and
+        takes no other with it."""
+        if self.method.each is None or len(groups) < 2:
+            return [self.next(group, None) for group in groups]
+        try:
+            return list(self.method.each(self.model, groups, self.config))
+        except FAILURES:
+            half = len(groups) // 2
+        return [*self.independent(groups[:half]), *self.independent(groups[half:])]
 
     def next(self, requests: Sequence[EditRequest], so_far: Intervention | None) -> Made:
         """The total after ``requests``; methods that take one request at a time are chained."""

@@ -174,8 +174,11 @@ class Plan(Parsed):
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
-    """Read a plan file, or the one inside a run folder. ``overrides`` are keys from flags, with
-    data paths relative to the working directory. Raises ``BadInput`` that lists every problem."""
+    """Read a plan file, or the one inside a run folder, which then is where results go.
+
+    ``overrides`` are keys from flags, with data paths relative to the working directory. Raises
+    ``BadInput`` that lists every problem.
+    """
     file = path / "plan.toml" if path.is_dir() else path
     try:
         raw = tomllib.loads(file.read_text("utf-8"))
@@ -189,6 +192,8 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     data = changed.get("data")
     if data is not None and not Path(data).expanduser().is_absolute():
         changed["data"] = os.path.relpath(data, file.resolve().parent)
+    if path.is_dir():
+        changed.setdefault("out", str(path))
     kept = {k: v for k, v in raw.items() if PLURAL.get(k, k) not in changed}
     return parse({**kept, **changed}, root=file.resolve().parent, source=str(file), stem=file.stem)
 

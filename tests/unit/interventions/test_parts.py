@@ -60,8 +60,12 @@ def test_the_total_is_the_sum(steps: list[tuple[int, str, int]]) -> None:
             assert alone or part.delta.rank <= 6
 
 
-def test_a_sum_of_high_rank_is_stored_dense() -> None:
-    merged = total([WeightDelta("a.weight", low(n, rank=3)) for n in range(3)])
+@pytest.mark.parametrize("ranks", [(3, 3, 3), (7,), (6, 1)])
+def test_a_sum_of_high_rank_is_stored_dense(ranks: tuple[int, ...]) -> None:
+    parts = tuple(WeightDelta("a.weight", low(n, rank=rank)) for n, rank in enumerate(ranks))
+    merged = total(parts)
+    wanted = math_of(parts, "a.weight")
+    torch.testing.assert_close(math_of(merged, "a.weight"), wanted, atol=1e-4, rtol=1e-4)
     assert len(merged) == 1
     assert isinstance(merged[0], WeightDelta)
     assert isinstance(merged[0].delta, Dense)

@@ -58,9 +58,7 @@ def test_rank_one_gives_the_worked_numbers() -> None:
     factors = rank_one(factorise(C).solve(key[:, None])[:, 0], key, residual)
     assert near(factors.right.T, [[0.006666, -0.003333, 0.999972]])
     assert near(factors.left.T, [[-1.986810, 0.993405]])
-    assert near(
-        delta(factors), [[-0.013245, 0.006623, -1.986755], [0.006623, -0.003311, 0.993377]]
-    )
+    assert near(delta(factors), [[-0.013245, 0.006623, -1.986755], [0.006623, -0.003311, 0.993377]])
 
 
 def test_rank_one_without_statistics_gives_the_worked_numbers() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asking import low_rank, make, op, under
@@ -267,6 +267,32 @@ def test_a_stop_string_may_spread_over_tokens_and_characters_over_several() -> N
             writer.add(token, -1.0)
         assert writer.stop == "stop"
         assert writer.text in ("Orvale.", "— thank")
+
+
+@pytest.mark.parametrize("kind", ["bytes-bos", "metaspace-bos"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_looking_only_where_a_stop_string_may_end_finds_all(kind: str, data: st.DataObject) -> None:
+    model = model_of("llama", kind)
+    ids = data.draw(st.lists(st.integers(3, len(model.tok) - 1), min_size=1, max_size=12))
+    text = model.speller.decode(ids)
+    low = data.draw(st.integers(0, len(text)))
+    stop = text[low : low + data.draw(st.integers(1, 3))] or "x"
+    assume("\ufffd" not in stop)
+    arm = data.draw(st.booleans())
+    writer = Writer(model, Decoding(max_new_tokens=99, stop=(stop, "\n"), arm=arm))
+    wanted = None
+    for n, token in enumerate(ids, 1):
+        so_far = model.speller.decode(ids[:n])
+        at = stop_at(so_far, (stop, "\n"), arm)
+        writer.add(token, -1.0)
+        if at is not None:
+            wanted = so_far[:at]
+            break
+    if wanted is None:
+        assert writer.stop in ("", "eos")
+    else:
+        assert (writer.stop, writer.text) == ("stop", wanted)
 
 
 def test_decoding_near_the_last_position_works_in_mixed_company() -> None:

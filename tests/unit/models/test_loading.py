@@ -12,9 +12,9 @@ import pytest
 import torch
 from huggingface_hub import errors as hub
 from safetensors.torch import load_file, save_file
-from tiny import tiny, tiny_tokenizer
 from transformers.utils import logging
 
+from tiny import tiny, tiny_tokenizer
 from truing.errors import BadInput, CannotLoad, TruingError, UnknownName
 from truing.models import sources
 from truing.models.arch import describe
@@ -79,7 +79,9 @@ def test_a_model_may_be_placed_by_a_device_map(folder: Path, placement: Any) -> 
     plain, _ = load(str(folder), device="cpu")
     ids = torch.tensor([[3, 4, 5]])
     assert describe(placed).verified
-    torch.testing.assert_close(placed(ids.to(placed.device)).logits.cpu().float(), plain(ids).logits)
+    torch.testing.assert_close(
+        placed(ids.to(placed.device)).logits.cpu().float(), plain(ids).logits
+    )
 
 
 def test_an_offloaded_model_has_sites_too(folder: Path, tmp_path: Path) -> None:
@@ -232,7 +234,10 @@ def test_a_shard_that_is_not_there(tmp_path: Path) -> None:
 
 def test_code_that_a_folder_brings_is_not_run(folder: Path) -> None:
     facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    facts |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.C", "AutoModelForCausalLM": "mine.M"}}
+    facts |= {
+        "model_type": "mine",
+        "auto_map": {"AutoConfig": "mine.C", "AutoModelForCausalLM": "mine.M"},
+    }
     (folder / "config.json").write_text(json.dumps(facts), encoding="utf-8")
     trap = folder / "ran"
     (folder / "mine.py").write_text(f"open({str(trap)!r}, 'w')\nclass C: ...\nclass M: ...\n")
@@ -287,7 +292,9 @@ def test_a_hub_id_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     refused("some-owner/some-model", "no connection", *words, revision="abc123")
 
 
-def test_a_model_in_the_hub_cache_loads_offline(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_in_the_hub_cache_loads_offline(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     snapshot = tmp_path / "hub" / "models--some--one" / "snapshots" / ("0" * 40)
     refs = snapshot.parents[1] / "refs"
     refs.mkdir(parents=True)

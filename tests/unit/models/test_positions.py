@@ -170,20 +170,6 @@ def test_numbers_count_as_they_are_documented() -> None:
     assert chosen(layout, Positions("tokens", ids=(4, 7))) == [[1, 4]]
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {"kind": "prompt", "start": 1},
-        {"kind": "all", "stop": 2},
-        {"kind": "generation", "start": -1},
-        {"kind": "all", "ids": (3,)},
-    ],
-)
-def test_positions_that_say_nothing_sensible_are_refused(facts: dict[str, Any]) -> None:
-    with pytest.raises(BadInput):
-        Positions(**facts)
-
-
 def test_tokens_without_ids_would_act_nowhere() -> None:
     with pytest.raises(BadInput, match="name no ids"):
         Positions("tokens").mask(pack([Span((3,), 1)], side="left", pad_id=0))

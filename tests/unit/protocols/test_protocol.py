@@ -24,7 +24,14 @@ from truing.protocols.protocol import (
 from truing.protocols.stopping import TRUNCATIONS
 from truing.protocols.templates import TEMPLATES
 
-SCORERS = ("token-match", "token-match-strict", "contains", "exact-match", "likelihood", "local:org/model")
+SCORERS = (
+    "token-match",
+    "token-match-strict",
+    "contains",
+    "exact-match",
+    "likelihood",
+    "local:org/model",
+)
 
 
 def valid() -> list[Protocol]:

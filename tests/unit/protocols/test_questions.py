@@ -11,7 +11,9 @@ from truing.protocols.protocol import LIKELIHOOD, PROTOCOLS, SYNTHETIC, WILD, pa
 from truing.protocols.questions import applies, ask_for, base_ask_for, needs_base_text
 from truing.types import Message, Probe
 
-FACT = Probe("p", "efficacy", "The tower is in", accepted=("Rome", "Roma"), choices=("Rome", "Paris"))
+FACT = Probe(
+    "p", "efficacy", "The tower is in", accepted=("Rome", "Roma"), choices=("Rome", "Paris")
+)
 NEIGHBOUR = Probe("n", "locality", "The gate is in")
 FLUENCY = Probe("f", "fluency", "Write about the tower.")
 
@@ -50,7 +52,10 @@ def test_a_free_answer_of_the_golds_length_carries_the_gold_to_count() -> None:
 
 def test_choices_are_scored_only_for_the_likelihood_scorers() -> None:
     assert ask_for(LIKELIHOOD, FACT).choices == ("Rome", "Paris")
-    assert ask_for(parse("likelihood,scorer=likelihood-per-token"), FACT).choices == ("Rome", "Paris")
+    assert ask_for(parse("likelihood,scorer=likelihood-per-token"), FACT).choices == (
+        "Rome",
+        "Paris",
+    )
     assert ask_for(LIKELIHOOD, FACT).continuation == "Rome"
 
 
@@ -80,7 +85,9 @@ def test_free_locality_needs_no_text_beforehand() -> None:
     assert ask_for(WILD, NEIGHBOUR).kind == "generate"
 
 
-@pytest.mark.parametrize(("text", "what"), [(None, "nothing is accepted"), (" \n", "answer is empty")])
+@pytest.mark.parametrize(
+    ("text", "what"), [(None, "nothing is accepted"), (" \n", "answer is empty")]
+)
 def test_no_gold_is_an_error_that_says_whose(text: str | None, what: str) -> None:
     with pytest.raises(BadInput, match=what):
         ask_for(SYNTHETIC, NEIGHBOUR, text)

@@ -131,7 +131,11 @@ def test_only_the_published_rule_stops_at_a_full_stop_and_unarmed() -> None:
 
 @pytest.mark.parametrize(
     ("file", "field", "inner_stops", "torn"),
-    [("QAEdit_inter_1k", "target", 46, 2), ("zsre_mend_1k", "alt", 0, 0), ("counterfact_edit_1k", "target_new", 0, 0)],
+    [
+        ("QAEdit_inter_1k", "target", 46, 2),
+        ("zsre_mend_1k", "alt", 0, 0),
+        ("counterfact_edit_1k", "target_new", 0, 0),
+    ],
 )
 def test_published_targets_survive_the_cut(
     data_dir: Path, file: str, field: str, inner_stops: int, torn: int

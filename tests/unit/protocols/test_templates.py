@@ -10,7 +10,11 @@ from truing.errors import BadInput, UnknownName
 from truing.protocols.templates import TEMPLATES, canonical
 from truing.types import Message
 
-CHAT = (Message("system", "Be brief."), Message("user", "Where is it?"), Message("assistant", "What?"))
+CHAT = (
+    Message("system", "Be brief."),
+    Message("user", "Where is it?"),
+    Message("assistant", "What?"),
+)
 
 
 def test_the_qa_instruction_is_the_published_text() -> None:

@@ -60,6 +60,9 @@ def test_a_resolved_plan_reads_back_equal_from_its_run_folder(tmp_path: Path) ->
     assert again.data_path(again.benchmarks[0]).resolve() == (tmp_path / "facts.jsonl").resolve()  # type: ignore[union-attr]
     assert [c.id for c in again.cells()] == [c.id for c in first.cells()]
     assert str(tmp_path) not in (out / "plan.toml").read_text()
+    assert load(out).folder() == out
+    assert load(out, {"out": "elsewhere"}).folder() == Path("elsewhere")
+    assert first.folder() == Path("runs/run")
 
 
 def test_flags_win_over_the_file(tmp_path: Path) -> None:

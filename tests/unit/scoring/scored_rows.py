@@ -23,9 +23,20 @@ def row(
     if response is None and text is not None:
         response = Response(text, token_ids=tuple(range(len(text.split()))), stop="eos")
     return Row(
-        key=f"{case}/{probe}", cell="cell", case=case, probe=probe, aspect=aspect,
-        protocol=parse(protocol).id, moment="immediate", step=1, prompt="?", accepted=accepted,
-        response=response, base=base, group=group, error=error,
+        key=f"{case}/{probe}",
+        cell="cell",
+        case=case,
+        probe=probe,
+        aspect=aspect,
+        protocol=parse(protocol).id,
+        moment="immediate",
+        step=1,
+        prompt="?",
+        accepted=accepted,
+        response=response,
+        base=base,
+        group=group,
+        error=error,
     )
 
 
@@ -34,6 +45,10 @@ def forced(gold: tuple[int, ...], predicted: tuple[int, ...], text: str = "") ->
 
 
 def seen(
-    case: str, score: float | None, probe: str = "p", state: State | None = "correct", cluster: str = ""
+    case: str,
+    score: float | None,
+    probe: str = "p",
+    state: State | None = "correct",
+    cluster: str = "",
 ) -> Observation:
     return Observation((case, probe), cluster or case, score, state)

@@ -16,7 +16,17 @@ from truing.scoring.readings import READINGS, readings_for
 from truing.types import Choice, Measure, Response, Value
 
 MEASURE = Measure(
-    "cell", "m", "rome", "world", "single", "immediate", 1, WILD.id, "efficacy", "efficacy", "contains",
+    "cell",
+    "m",
+    "rome",
+    "world",
+    "single",
+    "immediate",
+    1,
+    WILD.id,
+    "efficacy",
+    "efficacy",
+    "contains",
     Value(10, 0.5),
 )
 
@@ -24,7 +34,14 @@ MEASURE = Measure(
 def test_every_entry_is_complete() -> None:
     for name, metric in GLOSSARY.items():
         assert metric.name == name
-        for text in (metric.title, metric.definition, metric.formula, metric.denominator, metric.missing, metric.source):
+        for text in (
+            metric.title,
+            metric.definition,
+            metric.formula,
+            metric.denominator,
+            metric.missing,
+            metric.source,
+        ):
             assert text.strip()
 
 
@@ -50,7 +67,12 @@ def test_which_readings_are_shown() -> None:
 
     assert "ngram-entropy" in names("wild", "fluency")
     assert "length-capped-rate" not in names("wild", "fluency")
-    assert names("wild", "efficacy") == {"repetition-rate", "empty-rate", "length-capped-rate", "mean-length"}
+    assert names("wild", "efficacy") == {
+        "repetition-rate",
+        "empty-rate",
+        "length-capped-rate",
+        "mean-length",
+    }
     assert names("synthetic", "efficacy") == set()
     assert names("likelihood", "efficacy") == {"likelihood-margin"}
 
@@ -60,14 +82,19 @@ def test_readings() -> None:
         return READINGS[name].of(row(response=response))
 
     loop = Response("Rome Rome Rome Rome", (1, 1, 1, 1), stop="length")
-    assert [read(n, loop) for n in ("repetition-rate", "empty-rate", "length-capped-rate", "mean-length")] == [1, 0, 1, 4]
+    assert [
+        read(n, loop)
+        for n in ("repetition-rate", "empty-rate", "length-capped-rate", "mean-length")
+    ] == [1, 0, 1, 4]
     assert read("ngram-entropy", loop) == 0.0
     assert read("distinct-2", loop) == pytest.approx(1 / 3)
     empty = Response("", (), stop="eos")
     assert [read(n, empty) for n in ("repetition-rate", "empty-rate", "mean-length")] == [0, 1, 0]
     assert read("ngram-entropy", empty) is None
     assert read("mean-length", Response("text of an API without ids")) is None
-    chosen = Response("", choices=(Choice("a", -1.0, 1), Choice("b", -3.5, 1), Choice("c", -3.0, 1)))
+    chosen = Response(
+        "", choices=(Choice("a", -1.0, 1), Choice("b", -3.5, 1), Choice("c", -3.0, 1))
+    )
     assert read("likelihood-margin", chosen) == 2.0
     assert read("likelihood-margin", empty) is None
     assert READINGS["empty-rate"].of(row(None)) is None
@@ -75,7 +102,12 @@ def test_readings() -> None:
 
 def test_like_may_be_averaged_with_like() -> None:
     refuse_mixed([])
-    refuse_mixed([MEASURE, replace(MEASURE, method="memit", benchmark="zsre", model="n", aspect="portability")])
+    refuse_mixed(
+        [
+            MEASURE,
+            replace(MEASURE, method="memit", benchmark="zsre", model="n", aspect="portability"),
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,10 @@ def test_these_are_not(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["red", "green", "blue", "black"]), min_size=1, max_size=5), st.integers(4, 9))
+@given(
+    st.lists(st.sampled_from(["red", "green", "blue", "black"]), min_size=1, max_size=5),
+    st.integers(4, 9),
+)
 def test_any_phrase_said_often_enough_is_a_loop(phrase: list[str], times: int) -> None:
     assert looping(" ".join(phrase * times))
 
@@ -87,7 +90,9 @@ def test_any_phrase_said_often_enough_is_a_loop(phrase: list[str], times: int) -
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(2, 6))
 def test_the_run_of_a_repeated_unit_is_found_in_full(unit: list[int], times: int) -> None:
     found = loops(unit * times)
-    assert any(loop.unit == len(unit) and loop.share == 1 and loop.repeats == times for loop in found)
+    assert any(
+        loop.unit == len(unit) and loop.share == 1 and loop.repeats == times for loop in found
+    )
 
 
 @pytest.mark.parametrize("text", ["", " \n", "...", "____", "— ."])
@@ -106,6 +111,8 @@ def test_words_and_marks_are_tokens() -> None:
 
 @settings(deadline=None)
 @given(st.text("ab", min_size=1, max_size=4), st.integers(6, 12), st.text("cdefgh", max_size=60))
-def test_a_run_of_characters_is_a_loop_when_it_is_half_of_the_text(unit: str, times: int, rest: str) -> None:
+def test_a_run_of_characters_is_a_loop_when_it_is_half_of_the_text(
+    unit: str, times: int, rest: str
+) -> None:
     run = unit * times
     assert looping(run + rest[: len(run)])

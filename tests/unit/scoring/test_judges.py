@@ -140,18 +140,26 @@ def test_all_tokens_match() -> None:
 
 def test_a_free_answer_that_stops_early_misses_the_rest() -> None:
     response = Response("x", token_ids=(5, 6, 7, 8), predicted=(5,), stop="eos")
-    assert ruling("token-match", row(protocol="synthetic,decoding=greedy", response=response)) == ("wrong", 0.25)
+    assert ruling("token-match", row(protocol="synthetic,decoding=greedy", response=response)) == (
+        "wrong",
+        0.25,
+    )
 
 
 def test_no_gold_tokens_cannot_be_judged() -> None:
-    assert ruling("token-match", row(protocol="synthetic", response=forced((), ()))) == ("invalid", None)
+    assert ruling("token-match", row(protocol="synthetic", response=forced((), ()))) == (
+        "invalid",
+        None,
+    )
 
 
 # --- likelihood
 
 
 def choices(*scores: tuple[float, int]) -> Response:
-    return Response("", stop="forced", choices=tuple(Choice(str(i), s, n) for i, (s, n) in enumerate(scores)))
+    return Response(
+        "", stop="forced", choices=tuple(Choice(str(i), s, n) for i, (s, n) in enumerate(scores))
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,10 +185,14 @@ def test_the_first_choice_must_be_the_likeliest(
 # --- locality
 
 
-def local(text: str, base: str, ids: tuple[int, ...] = (1,), base_ids: tuple[int, ...] = (1,)) -> Row:
+def local(
+    text: str, base: str, ids: tuple[int, ...] = (1,), base_ids: tuple[int, ...] = (1,)
+) -> Row:
     return row(
-        accepted=(), aspect="locality",
-        response=Response(text, token_ids=ids, stop="eos"), base=Response(base, token_ids=base_ids),
+        accepted=(),
+        aspect="locality",
+        response=Response(text, token_ids=ids, stop="eos"),
+        base=Response(base, token_ids=base_ids),
     )
 
 
@@ -209,22 +221,33 @@ def test_locality_of_free_answers(
 
 
 def test_published_locality_is_equality_of_all_token_ids() -> None:
-    assert ruling("same-as-base-tokens", local("Paris", "Paris", (1, 2), (1, 2))) == ("correct", 1.0)
-    assert ruling("same-as-base-tokens", local("Paris. A", "Paris. B", (1, 2), (1, 3))) == ("wrong", 0.0)
+    assert ruling("same-as-base-tokens", local("Paris", "Paris", (1, 2), (1, 2))) == (
+        "correct",
+        1.0,
+    )
+    assert ruling("same-as-base-tokens", local("Paris. A", "Paris. B", (1, 2), (1, 3))) == (
+        "wrong",
+        0.0,
+    )
     assert ruling("same-as-base-tokens", local("Paris", "", (1,), ())) == ("invalid", None)
 
 
 def test_forced_locality_is_the_share_of_equal_first_choices() -> None:
     scored = row(
-        accepted=(), aspect="locality", protocol="synthetic",
-        response=forced((1, 2, 3, 4), (9, 2, 3, 4)), base=forced((1, 2, 3, 4), (9, 2, 3, 5)),
+        accepted=(),
+        aspect="locality",
+        protocol="synthetic",
+        response=forced((1, 2, 3, 4), (9, 2, 3, 4)),
+        base=forced((1, 2, 3, 4), (9, 2, 3, 5)),
     )
     assert ruling("same-as-base", scored) == ("wrong", 0.75)
     assert ruling("same-as-base-tokens", scored) == ("wrong", 0.0)
 
 
 def test_locality_over_different_tokens_or_without_a_base_is_invalid() -> None:
-    scored = row(accepted=(), aspect="locality", protocol="synthetic", response=forced((1, 2), (1, 2)))
+    scored = row(
+        accepted=(), aspect="locality", protocol="synthetic", response=forced((1, 2), (1, 2))
+    )
     assert ruling("same-as-base", scored) == ("invalid", None)
     assert ruling("same-as-base", replace(scored, base=forced((1, 3), (1, 2)))) == ("invalid", None)
     assert ruling("same-as-base", replace(scored, base=forced((1, 2), (1, 2)))) == ("correct", 1.0)
@@ -238,7 +261,9 @@ def test_the_primary_scorer_comes_first() -> None:
     assert scorers_for(row(), SYNTHETIC) == ("token-match", "token-match-strict")
     assert scorers_for(row(accepted=()), SYNTHETIC) == ("same-as-base", "same-as-base-tokens")
     assert scorers_for(row(accepted=()), WILD) == (
-        "same-as-base", "same-as-base-tokens", "same-as-base-loose",
+        "same-as-base",
+        "same-as-base-tokens",
+        "same-as-base-loose",
     )
     assert scorers_for(row(accepted=(), aspect="fluency"), WILD) == ("health",)
     assert scorers_for(row(), parse("wild,scorer=yes-no")) == ("yes-no",)
@@ -252,7 +277,11 @@ def test_neighbours_with_choices_are_judged_by_likelihood() -> None:
 
 def test_judging_a_row_gives_one_verdict_per_scorer() -> None:
     verdicts = judge_row(row("It is Rome."), WILD)
-    assert [(v.judge, v.score) for v in verdicts] == [("contains", 1), ("exact-match", 0), ("contains-any", 1)]
+    assert [(v.judge, v.score) for v in verdicts] == [
+        ("contains", 1),
+        ("exact-match", 0),
+        ("contains-any", 1),
+    ]
 
 
 def test_unknown_and_unfit_scorers_are_refused_before_anything_runs() -> None:

@@ -31,12 +31,16 @@ SEEDS = Seeds(0)
 
 def side(scores: list[float | None], probes: int = 1) -> list[Observation]:
     return [
-        seen(f"c{i // probes:03d}", s, probe=str(i % probes), state=None if s is None else "correct")
+        seen(
+            f"c{i // probes:03d}", s, probe=str(i % probes), state=None if s is None else "correct"
+        )
         for i, s in enumerate(scores)
     ]
 
 
-def against(ours: list[Observation], theirs: list[Observation], *, bounded: bool = True) -> Comparison:
+def against(
+    ours: list[Observation], theirs: list[Observation], *, bounded: bool = True
+) -> Comparison:
     return compare(ours, theirs, against="none", seeds=SEEDS, bounded=bounded, resamples=400)
 
 
@@ -53,7 +57,9 @@ def test_mcnemar_against_the_binomial_test() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=12))
-def test_sign_flips_and_mcnemar_agree_for_single_binary_pairs(drawn: list[tuple[bool, bool]]) -> None:
+def test_sign_flips_and_mcnemar_agree_for_single_binary_pairs(
+    drawn: list[tuple[bool, bool]],
+) -> None:
     ours, theirs = side([float(a) for a, _ in drawn]), side([float(b) for _, b in drawn])
     pairs = pair(ours, theirs)
     flipped = sign_flip(pairs.cluster_sums()[0], rng=np.random.default_rng(0))
@@ -96,7 +102,14 @@ def test_only_probes_scored_on_both_sides_are_compared() -> None:
 
 def test_no_pairs_is_no_comparison() -> None:
     c = against(side([1.0]), [seen("other", 1.0)])
-    assert (c.delta, c.low, c.high, c.p, c.n_pairs, c.test) == (None, None, None, None, 0, "none: no pairs")
+    assert (c.delta, c.low, c.high, c.p, c.n_pairs, c.test) == (
+        None,
+        None,
+        None,
+        None,
+        0,
+        "none: no pairs",
+    )
 
 
 def test_one_case_has_a_difference_but_neither_interval_nor_p() -> None:
@@ -146,7 +159,9 @@ def test_a_comparison_holds_its_difference_and_turns_round(
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=12), st.data())
-def test_the_order_of_pairs_decides_nothing(drawn: list[tuple[float, float]], data: st.DataObject) -> None:
+def test_the_order_of_pairs_decides_nothing(
+    drawn: list[tuple[float, float]], data: st.DataObject
+) -> None:
     a, b = side([x for x, _ in drawn]), side([y for _, y in drawn])
     shuffled = data.draw(st.permutations(a))
     assert against(shuffled, b) == against(a, b)
@@ -162,7 +177,9 @@ def test_a_comparison_under_the_null_is_rarely_significant() -> None:
     found = 0
     for _ in range(200):
         level = rng.random(15)
-        draw = [(rng.random((15, 2)) < level[:, None]).astype(float).ravel().tolist() for _ in range(2)]
+        draw = [
+            (rng.random((15, 2)) < level[:, None]).astype(float).ravel().tolist() for _ in range(2)
+        ]
         p = against(side(draw[0], 2), side(draw[1], 2)).p
         assert p is not None
         found += p < 0.05
@@ -206,7 +223,12 @@ def test_a_family_counts_only_real_tests() -> None:
 
     family = [tested(0.01), None, tested(None), tested(0.04)]
     adjusted = correct(family)
-    assert [None if c is None else c.p_adjusted for c in adjusted] == [pytest.approx(0.02), None, None, 0.04]
+    assert [None if c is None else c.p_adjusted for c in adjusted] == [
+        pytest.approx(0.02),
+        None,
+        None,
+        0.04,
+    ]
     assert family[0] == tested(0.01)
     assert correct([]) == []
     with pytest.raises(UnknownName):

@@ -14,9 +14,16 @@ OPTIONS = ("mercury", "glass", "cabbage", "IUCN")
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("A", "A"), ("b", "B"), ("(C)", "C"), ("A. mercury", "A"), ('"B."', "B"), ("D: because", "D"),
-        ("The answer is D. IUCN", "D"), ("I choose option B, as it is right", "B"),
-        ("It must be mercury.", "A"), ("answer: C", "C"),
+        ("A", "A"),
+        ("b", "B"),
+        ("(C)", "C"),
+        ("A. mercury", "A"),
+        ('"B."', "B"),
+        ("D: because", "D"),
+        ("The answer is D. IUCN", "D"),
+        ("I choose option B, as it is right", "B"),
+        ("It must be mercury.", "A"),
+        ("answer: C", "C"),
     ],
 )
 def test_the_chosen_letter(text: str, value: str) -> None:

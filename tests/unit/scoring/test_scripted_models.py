@@ -69,8 +69,18 @@ def score(model: Scripted, protocol: str, judge: str | None = None) -> float | N
     p = parse(protocol)
     asked = ask_for(p, PROBE)
     row = Row(
-        "k", "cell", "c", "p", "efficacy", p.id, "immediate", 1, str(asked.prompt), PROBE.accepted,
-        model.answer(asked), None,
+        "k",
+        "cell",
+        "c",
+        "p",
+        "efficacy",
+        p.id,
+        "immediate",
+        1,
+        str(asked.prompt),
+        PROBE.accepted,
+        model.answer(asked),
+        None,
     )
     return (judge_row(row, p)[0] if judge is None else JUDGES.get(judge).judge(row)).score
 
@@ -86,7 +96,12 @@ def score(model: Scripted, protocol: str, judge: str | None = None) -> float | N
     ],
 )
 def test_scripted_models(
-    model: Scripted, synthetic: float, exact: float, contains: float, contains_any: float, published: float
+    model: Scripted,
+    synthetic: float,
+    exact: float,
+    contains: float,
+    contains_any: float,
+    published: float,
 ) -> None:
     assert score(model, "synthetic") == pytest.approx(synthetic)
     assert score(model, "wild", "exact-match") == exact
@@ -107,6 +122,19 @@ def test_the_published_stop_tears_an_answer_with_an_inner_full_stop() -> None:
     for name in ("wild", "wild-published"):
         p = parse(name)
         q = ask_for(p, probe)
-        row = Row("k", "c", "c", "p", "efficacy", p.id, "base", 0, "", probe.accepted, model.answer(q), None)
+        row = Row(
+            "k",
+            "c",
+            "c",
+            "p",
+            "efficacy",
+            p.id,
+            "base",
+            0,
+            "",
+            probe.accepted,
+            model.answer(q),
+            None,
+        )
         scores[name] = JUDGES.get("exact-match").judge(row).score
     assert scores == {"wild": 1.0, "wild-published": 0.0}

@@ -30,9 +30,9 @@ from truing.types import Verdict
 
 SEEDS = Seeds(0)
 scores = st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
-observations = st.lists(
-    st.tuples(st.integers(0, 6), scores), min_size=0, max_size=40
-).map(lambda drawn: [seen(f"c{c}", s, probe=str(i)) for i, (c, s) in enumerate(drawn)])
+observations = st.lists(st.tuples(st.integers(0, 6), scores), min_size=0, max_size=40).map(
+    lambda drawn: [seen(f"c{c}", s, probe=str(i)) for i, (c, s) in enumerate(drawn)]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,7 +67,11 @@ def test_the_order_of_observations_decides_nothing(obs: list[Observation], rando
 
 
 def test_nothing_scored_is_no_number() -> None:
-    obs = [seen("a", None, state="invalid"), seen("b", None, state="abstain"), seen("c", None, state=None)]
+    obs = [
+        seen("a", None, state="invalid"),
+        seen("b", None, state="abstain"),
+        seen("c", None, state=None),
+    ]
     value = value_of(obs, seeds=SEEDS)
     assert (value.n, value.mean, value.clusters) == (0, None, 0)
     assert (value.invalid, value.abstain, value.missing) == (1, 1, 1)
@@ -75,7 +79,9 @@ def test_nothing_scored_is_no_number() -> None:
 
 def test_states_are_counted_and_degenerate_answers_weigh_as_zero() -> None:
     obs = [
-        seen("a", 1.0), seen("b", 0.0, state="degenerate"), seen("c", None, state="invalid"),
+        seen("a", 1.0),
+        seen("b", 0.0, state="degenerate"),
+        seen("c", None, state="invalid"),
         seen("d", None, state=None),
     ]
     value = value_of(obs, seeds=SEEDS)
@@ -110,7 +116,11 @@ def test_perfect_scores_still_have_an_interval() -> None:
     )
     assert one_each.interval == "95% Wilson"
     assert three_each.interval == "95% Wilson over cases"
-    assert (one_each.low, one_each.high) == (three_each.low, three_each.high) == pytest.approx((0.8389, 1), abs=1e-4)
+    assert (
+        (one_each.low, one_each.high)
+        == (three_each.low, three_each.high)
+        == pytest.approx((0.8389, 1), abs=1e-4)
+    )
 
 
 def test_probes_of_one_case_do_not_make_the_interval_narrower() -> None:
@@ -129,7 +139,12 @@ def test_probes_of_one_case_do_not_make_the_interval_narrower() -> None:
 def test_numbers_without_a_range_get_no_interval_when_all_agree() -> None:
     obs = [seen(str(i), 3.5) for i in range(5)]
     value = value_of(obs, seeds=SEEDS, bounded=False)
-    assert (value.mean, value.low, value.high, value.interval) == (3.5, None, None, "none: all cases agree")
+    assert (value.mean, value.low, value.high, value.interval) == (
+        3.5,
+        None,
+        None,
+        "none: all cases agree",
+    )
 
 
 def test_the_seed_decides_the_bootstrap_and_nothing_else_does() -> None:
@@ -185,19 +200,25 @@ def test_minimum_detectable_effect() -> None:
 def test_rows_meet_the_verdicts_of_one_judge() -> None:
     rows = [row(case="a"), row(case="b"), row(case="c")]
     verdicts = [
-        Verdict("a/p", "contains", "correct", 1.0), Verdict("a/p", "exact-match", "wrong", 0.0),
+        Verdict("a/p", "contains", "correct", 1.0),
+        Verdict("a/p", "exact-match", "wrong", 0.0),
         Verdict("b/p", "contains", "invalid", None),
     ]
     found = observe(rows, verdicts, "contains")
     assert [(o.key, o.score, o.state) for o in found] == [
-        (("a", "p"), 1.0, "correct"), (("b", "p"), None, "invalid"), (("c", "p"), None, None),
+        (("a", "p"), 1.0, "correct"),
+        (("b", "p"), None, "invalid"),
+        (("c", "p"), None, None),
     ]
 
 
 def test_cases_that_share_a_group_are_one_cluster() -> None:
     rows = [
-        row(case="b", group="x"), row(case="a", group="x"), row(case="c"),
-        row(case="a", group="y", probe="q"), row(case="d", group="y"),
+        row(case="b", group="x"),
+        row(case="a", group="x"),
+        row(case="c"),
+        row(case="a", group="y", probe="q"),
+        row(case="d", group="y"),
     ]
     assert clusters_of(rows) == {"a": "a", "b": "a", "d": "a", "c": "c"}
 
@@ -250,5 +271,7 @@ def test_drawdown_is_locality_turned_round() -> None:
     assert value.mean is not None
     assert value.low is not None
     assert value.high is not None
-    assert (loss.mean, loss.low, loss.high) == pytest.approx((1 - value.mean, 1 - value.high, 1 - value.low))
+    assert (loss.mean, loss.low, loss.high) == pytest.approx(
+        (1 - value.mean, 1 - value.high, 1 - value.low)
+    )
     assert complement(value_of([], seeds=SEEDS)).mean is None

@@ -92,11 +92,25 @@ def _two_hop(held_out: bool) -> Task:
     return make
 
 
-def _told(kind: ToldKind, style: str, held_out_intro: bool = False, fresh: bool = False) -> Task:
+def _told(
+    kind: ToldKind,
+    style: str,
+    *,
+    strange: float = 0.0,
+    fresh: bool = False,
+    single: bool = False,
+    new_wording: bool = False,
+) -> Task:
+    """Told facts. ``strange`` values are words never an answer in training; ``single``: one fact only."""
+
     def make(world: World, rng: random.Random) -> Iterator[Item]:
         while True:
-            told = draw_told(world, rng, kind, held_out=True, fresh=fresh)
-            yield Item("", tell(told, rng, style, held_out_intro), (told.answer,))
+            told = draw_told(world, rng, kind, held_out=True, strange=strange, fresh=fresh)
+            known = told.answer in world.objects[told.relation.id]
+            if single and len(told.statements) > 1:
+                continue
+            if strange or fresh or known:
+                yield Item("", tell(told, rng, style, new_wording), (told.answer,))
 
     return make
 
@@ -165,11 +179,14 @@ TASKS: dict[str, Task] = {
     "told/invented/bare": _told("invented", "bare"),
     "told/invented/qa-instruction": _told("invented", "qa"),
     "told/invented/chat": _told("invented", "chat"),
+    "told/invented/one fact": _told("invented", "qa", single=True),
     "told/invented/unknown words": _told("invented", "qa", fresh=True),
     "told/override/bare": _told("override", "bare"),
     "told/override/qa-instruction": _told("override", "qa"),
     "told/override/chat": _told("override", "chat"),
-    "told/override/new wording": _told("override", "qa", held_out_intro=True),
+    "told/override/one fact": _told("override", "qa", single=True),
+    "told/override/one fact, new wording": _told("override", "qa", single=True, new_wording=True),
+    "told/override/strange value": _told("override", "qa", strange=1.0),
     "told/irrelevant/qa-instruction": _told("irrelevant", "qa"),
     "unknown": _unknown,
     "judgement": _judgement,

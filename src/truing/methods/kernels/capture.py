@@ -59,7 +59,9 @@ def capture(
     ``changes`` gives each line its own intervention on top of what is in force.
     """
     under = changes or [None] * len(lines)
-    jobs = [Reading(line.span, change, at=line.at) for line, change in zip(lines, under, strict=True)]
+    jobs = [
+        Reading(line.span, change, at=line.at) for line, change in zip(lines, under, strict=True)
+    ]
     order = {id(job): number for number, job in enumerate(jobs)}
 
     def run(

@@ -200,7 +200,9 @@ def load(path: Path) -> Moments:
             "Make one with truing.methods.kernels.moments.collect, or import an .npz.",
         ) from None
     if parsed.format > 1 or parsed.kind != "second-moments":
-        raise CannotLoad(f"{path} has format {parsed.format}; this version reads 1", "Update truing.")
+        raise CannotLoad(
+            f"{path} has format {parsed.format}; this version reads 1", "Update truing."
+        )
     return Moments(
         {int(n.removeprefix("layer.")): _checked(path, n, t) for n, t in tensors.items()}, parsed
     )

@@ -60,9 +60,7 @@ class Learned:
     losses: tuple[float, ...]
 
 
-def train(
-    model: Model, layer: int, lessons: Sequence[Lesson], schedule: Schedule
-) -> list[Learned]:
+def train(model: Model, layer: int, lessons: Sequence[Lesson], schedule: Schedule) -> list[Learned]:
     """Train the down projection of ``layer`` for every lesson, each from the weights as they are.
 
     Lessons of one minibatch are trained side by side, others one after another; results do not
@@ -137,9 +135,7 @@ class _Course:
                 going_N &= mean_N >= self._schedule.stop_below
                 if not bool(going_N.any()):
                     break
-        changes = [
-            (now - base).cpu() for now, base in zip(self._now, self._base, strict=True)
-        ]
+        changes = [(now - base).cpu() for now, base in zip(self._now, self._base, strict=True)]
         return [
             Learned(changes[0][i], changes[1][i] if len(changes) > 1 else None, tuple(traces[i]))
             for i in range(n)
@@ -193,9 +189,7 @@ class _Batch:
         lines = [line for batch in minibatches for line in batch]
         passes, logits = best_passes(model, lines, [0] * len(lines), layer)
         lesson_B = [n for n, batch in enumerate(minibatches) for _ in batch]
-        share = [
-            1 / (len(batch) * len(line.labels)) for batch in minibatches for line in batch
-        ]
+        share = [1 / (len(batch) * len(line.labels)) for batch in minibatches for line in batch]
         home = logits.device
         per_read = [row for row, line in enumerate(lines) for _ in line.labels]
         return cls(

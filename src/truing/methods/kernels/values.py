@@ -140,8 +140,12 @@ class _Books:
             read += 1
         reads, owners, tokens, shares = zip(*labels, strict=True)
         return cls(
-            torch.tensor(wish_B), torch.tensor(reads), torch.tensor(owners), torch.tensor(tokens),
-            torch.tensor(shares), torch.tensor(essence_N),
+            torch.tensor(wish_B),
+            torch.tensor(reads),
+            torch.tensor(owners),
+            torch.tensor(tokens),
+            torch.tensor(shares),
+            torch.tensor(essence_N),
         )
 
     def to(self, home: torch.device) -> _Books:
