@@ -182,12 +182,14 @@ def measure(model: Model, asked: Sequence[Question], rounds: int) -> list[dict[s
     with model.uncached():
         for kind, verb, asks in kinds:
             seconds: dict[str, list[float]] = {}
+            cpu: dict[str, list[float]] = {}
             answers: dict[str, list[Any]] = {}
             for _ in range(rounds):
                 for way in (one_by_one, edit_by_edit, per_row):
-                    start = time.perf_counter()
+                    start, busy = time.perf_counter(), time.process_time()
                     answers[way.__name__] = way(model, verb, asks)
                     seconds.setdefault(way.__name__, []).append(time.perf_counter() - start)
+                    cpu.setdefault(way.__name__, []).append(time.process_time() - busy)
             differing, worst = differences(answers["one_by_one"], answers["per_row"])
             best = {way: min(times) for way, times in seconds.items()}
             found.append(
@@ -195,6 +197,7 @@ def measure(model: Model, asked: Sequence[Question], rounds: int) -> list[dict[s
                     "kind": kind,
                     "asks": len(asks),
                     "seconds": best,
+                    "cpu_seconds": {way: min(times) for way, times in cpu.items()},
                     "times_faster_than_one_by_one": best["one_by_one"] / best["per_row"],
                     "times_faster_than_edit_by_edit": best["edit_by_edit"] / best["per_row"],
                     "answers_that_differ": differing,
@@ -257,7 +260,10 @@ def main() -> None:
         f"{model.name}: {size / 1e6:.1f}M parameters, {len(by_edit(asked))} rank-1 edits",
     ]
     for r in results:
-        times = ", ".join(f"{way.replace('_', ' ')} {s:.2f} s" for way, s in r["seconds"].items())
+        times = ", ".join(
+            f"{way.replace('_', ' ')} {s:.2f} s ({r['cpu_seconds'][way]:.2f} s of CPU)"
+            for way, s in r["seconds"].items()
+        )
         lines += [
             f"{r['kind']}, {r['asks']} asks: {times}",
             f"  per row is {r['times_faster_than_one_by_one']:.1f}x faster than one by one, "

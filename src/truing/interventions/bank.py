@@ -68,7 +68,9 @@ class Bank:
     def __enter__(self) -> Bank:
         with ExitStack() as hooks:
             for branch in self._branches:
-                handle = branch.module.register_forward_hook(branch.hook, with_kwargs=True)
+                handle = branch.module.register_forward_hook(
+                    branch.hook, with_kwargs=True, prepend=True
+                )  # first: a weight is inside its module, whatever else looks at the output
                 hooks.callback(handle.remove)
             for (site, layer), stages in self._stages.items():
                 hook = self._arch.site(site, layer)

@@ -75,7 +75,7 @@ class Tuned:
 
 _SEVEN_B = Tuned((4, 5, 6, 7, 8), steps=25, lr=0.5, weight_decay=1e-3, clamp=4, weight=15000)
 TABLE = {
-    "pocket": Tuned((1, 2), steps=20, lr=0.5, weight_decay=1e-3, clamp=4, weight=100),
+    "pocket": Tuned((0,), steps=40, lr=5.0, weight_decay=1e-3, clamp=1000, weight=20),
     "gpt2-xl": Tuned(
         (13, 14, 15, 16, 17), steps=20, lr=0.5, weight_decay=0.5, clamp=0.75, weight=20000
     ),

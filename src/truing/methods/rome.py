@@ -73,7 +73,7 @@ class Tuned:
 
 
 TABLE = {
-    "pocket": Tuned(layer=1, steps=20, lr=0.5, weight_decay=1e-3, clamp=4),
+    "pocket": Tuned(layer=0, steps=40, lr=5.0, weight_decay=1e-3, clamp=1000),
     "gpt2-medium": Tuned(layer=8, steps=20, lr=0.5, weight_decay=0.5, clamp=3),
     "gpt2-large": Tuned(layer=12, steps=20, lr=0.5, weight_decay=0.5, clamp=4),
     "gpt2-xl": Tuned(layer=17, steps=20, lr=0.5, weight_decay=0.5, clamp=4),

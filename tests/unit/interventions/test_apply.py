@@ -204,6 +204,22 @@ def test_a_row_under_using_is_on_top_of_it() -> None:
     assert row.logprobs == pytest.approx(both.logprobs, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["llama", "opt"])
+def test_weights_come_before_ops_on_the_same_module(name: str) -> None:
+    model = make(name)
+    weights = under(low_rank(model.arch.down(1), 1))
+    ops = under(
+        op(model, "mlp_out", 1, "ablate", 1), op(model, "mlp_hidden", 1, "add", 2, width=48)
+    )
+    [both] = model.score([ScoreAsk(QUESTION.prompt, QUESTION.continuation, weights + ops)])
+    with model.using(ops):
+        [row] = model.score([ScoreAsk(QUESTION.prompt, QUESTION.continuation, weights)])
+    with model.using(weights), model.using(ops):
+        [whole] = model.score([QUESTION])
+    assert row.logprobs == pytest.approx(both.logprobs, abs=1e-4)
+    assert whole.logprobs == pytest.approx(both.logprobs, abs=1e-4)
+
+
 def test_gradients_flow_through_a_model_in_use() -> None:
     model = make("llama")
     iv = under(low_rank(model.arch.down(1), 1), op(model, "resid_post", 1, "add", 1))
