@@ -69,6 +69,6 @@ def test_a_subject_that_runs_into_the_target_is_refused() -> None:
     try:
         line = target_line(speller, request)
     except BadRequest as error:
-        assert "request 'x'" in error.what
+        assert "request 'x'" in error.what  # noqa: PT017
     else:
         assert line.at <= line.reads[0]

@@ -14,12 +14,10 @@ from truing.errors import BadInput, NotPossible
 from truing.methods.kernels.capture import Place, capture
 from truing.methods.kernels.lines import subject_line
 from truing.methods.kernels.moments import collect, load, save
-from truing.methods.memit import MEMIT, MemitConfig
+from truing.methods.memit import MEMIT, MemitConfig, targets
 from truing.methods.memit import _plan as memit_plan
-from truing.methods.memit import targets
-from truing.methods.rome import R_ROME, ROME, RomeConfig
+from truing.methods.rome import R_ROME, ROME, RomeConfig, rank_ones
 from truing.methods.rome import _plan as rome_plan
-from truing.methods.rome import rank_ones
 from truing.models.handle import Model
 from truing.types import EditRequest
 
