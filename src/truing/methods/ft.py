@@ -65,7 +65,7 @@ class Tuned:
 
 
 TABLE = {
-    "pocket": Tuned(layer=2, steps=25, lr=5e-3, limit=math.inf),
+    "pocket": Tuned(layer=4, steps=25, lr=5e-3, limit=math.inf),
     "gpt2-xl": Tuned(layer=0, steps=25, lr=5e-4, limit=5e-4),
     "gpt-j-6b": Tuned(layer=21, steps=25, lr=5e-4, limit=math.inf),
     "llama-2-7b": Tuned(layer=21, steps=25, lr=5e-4, limit=math.inf),

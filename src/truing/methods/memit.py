@@ -56,8 +56,8 @@ class MemitConfig(MethodConfig):
     contexts: tuple[str, ...] | None = Field(
         None, description="prefixes beside the bare prompt; None samples them from the model"
     )
-    sampled: tuple[tuple[int, int], ...] = Field(
-        ((10, 5),), description="(tokens, how many) of the sampled prefixes"
+    sampled: tuple[tuple[int, int], ...] | None = Field(
+        None, description="(tokens, how many) of the sampled prefixes"
     )
 
 
@@ -71,11 +71,14 @@ class Tuned:
     weight_decay: float
     clamp: float
     weight: float
+    sampled: tuple[tuple[int, int], ...] = ((10, 5),)
 
 
 _SEVEN_B = Tuned((4, 5, 6, 7, 8), steps=25, lr=0.5, weight_decay=1e-3, clamp=4, weight=15000)
 TABLE = {
-    "pocket": Tuned((0,), steps=40, lr=5.0, weight_decay=1e-3, clamp=1000, weight=20),
+    "pocket": Tuned(
+        (0,), steps=50, lr=5.0, weight_decay=1e-3, clamp=8, weight=20, sampled=((6, 1),)
+    ),
     "gpt2-xl": Tuned(
         (13, 14, 15, 16, 17), steps=20, lr=0.5, weight_decay=0.5, clamp=0.75, weight=20000
     ),
@@ -130,7 +133,8 @@ def _plan(model: Model, config: MemitConfig) -> _Plan:
     weight = given(config.weight, tuned.weight)
     prefixes = config.contexts
     if prefixes is None:
-        prefixes = contexts.sample(model, config.sampled, Seeds(config.seed).child("contexts"))
+        sampled = given(config.sampled, tuned.sampled)
+        prefixes = contexts.sample(model, sampled, Seeds(config.seed).child("contexts"))
     stats = stats_for(model, layers, config.stats, allow_other=config.allow_other_stats)
     record = {
         **config.model_dump(mode="json"),

@@ -56,8 +56,8 @@ class RomeConfig(MethodConfig):
     contexts: tuple[str, ...] | None = Field(
         None, description="prefixes beside the bare prompt; None samples them from the model"
     )
-    sampled: tuple[tuple[int, int], ...] = Field(
-        ((5, 10), (10, 10)), description="(tokens, how many) of the sampled prefixes"
+    sampled: tuple[tuple[int, int], ...] | None = Field(
+        None, description="(tokens, how many) of the sampled prefixes"
     )
 
 
@@ -70,10 +70,11 @@ class Tuned:
     lr: float
     weight_decay: float
     clamp: float
+    sampled: tuple[tuple[int, int], ...] = ((5, 10), (10, 10))
 
 
 TABLE = {
-    "pocket": Tuned(layer=0, steps=40, lr=5.0, weight_decay=1e-3, clamp=1000),
+    "pocket": Tuned(layer=0, steps=50, lr=5.0, weight_decay=1e-3, clamp=8, sampled=((6, 1),)),
     "gpt2-medium": Tuned(layer=8, steps=20, lr=0.5, weight_decay=0.5, clamp=3),
     "gpt2-large": Tuned(layer=12, steps=20, lr=0.5, weight_decay=0.5, clamp=4),
     "gpt2-xl": Tuned(layer=17, steps=20, lr=0.5, weight_decay=0.5, clamp=4),
@@ -114,7 +115,8 @@ def _plan(model: Model, config: RomeConfig) -> _Plan:
     )
     prefixes = config.contexts
     if prefixes is None:
-        prefixes = contexts.sample(model, config.sampled, Seeds(config.seed).child("contexts"))
+        sampled = given(config.sampled, tuned.sampled)
+        prefixes = contexts.sample(model, sampled, Seeds(config.seed).child("contexts"))
     stats = stats_for(model, [layer], config.stats, allow_other=config.allow_other_stats)
     record = {
         **config.model_dump(mode="json"),

@@ -59,6 +59,11 @@ class Wish:
     def reads(self) -> int:
         return sum(len(line.reads) for line in self.lines)
 
+    @property
+    def tail(self) -> int:
+        """Tokens of the longest line from the subject's last on."""
+        return max(len(line.ids) - line.at for line in self.lines)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -83,31 +88,38 @@ def optimise(
 
     Raises ``EditFailed`` naming the requests whose loss is not finite.
     """
-    found: list[Wanted] = []
-    waiting = list(wishes)
+    found: dict[int, Wanted] = {}
+    waiting = sorted(range(len(wishes)), key=lambda number: wishes[number].tail)
     while waiting:
-        take = _how_many(model, waiting)
+        take = _how_many(model, [wishes[number] for number in waiting])
+        batch = waiting[:take]
         try:
-            found += _Search(model, place, waiting[:take], objective).run()
+            values = _Search(model, place, [wishes[i] for i in batch], objective).run()
         except torch.OutOfMemoryError:
             if take == 1:
                 raise
             model.budget.tokens = max(1, model.budget.tokens // 2)
             torch.cuda.empty_cache()
             continue
+        found |= dict(zip(batch, values, strict=True))
         waiting = waiting[take:]
-    return found
+    return [found[number] for number in range(len(wishes))]
 
 
 def _how_many(model: Model, wishes: Sequence[Wish]) -> int:
-    """How many wishes (from the first) make one batch: the model's token budget, and at most
-    2^26 logits, which are held in float32 with their gradients."""
+    """How many wishes (from the first) make one batch. Whole lines stay within the token budget,
+    and what is differentiated, whose activations are kept, within a quarter of it and 2^26 logits.
+    """
     vocabulary = int(model.hf.config.get_text_config().vocab_size)
-    width = rows = reads = 0
+    width = tail = rows = reads = 0
     for number, wish in enumerate(wishes):
         width = max(width, *(len(line.ids) for line in wish.lines))
+        tail = max(tail, wish.tail)
         rows, reads = rows + len(wish.lines), reads + wish.reads
-        if number and (rows * width > model.budget.tokens or reads * vocabulary > 2**26):
+        budget = model.budget.tokens
+        if number and (
+            rows * width > budget or rows * tail > budget // 4 or reads * vocabulary > 2**26
+        ):
             return number
     return len(wishes)
 
