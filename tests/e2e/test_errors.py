@@ -230,3 +230,20 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         "reproduce",
     ):
         assert re.search(rf"\b{verb}\b", text), verb
+
+
+def test_bad_records_of_published_data_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"prompt": "Where is The Glass Spire?", "target": "Zell", "subject": "The Glass Spire"}
+    path = tmp_path / "qaedit.json"
+    path.write_text(json.dumps([good, {**good, "target": ")"}]), encoding="utf-8")
+    args = ["run", "--model", "truing/pocket", "--benchmark", "qaedit", "--data", str(path)]
+    args += ["--method", "none", "--protocol", "wild"]
+    outcome = truing([*args, "--out", str(tmp_path / "a"), "--json"], capsys)
+    assert outcome.code == 0, outcome.err
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text(encoding="utf-8"))
+    (left_out,) = manifest["quarantined"]
+    assert left_out["field"] == "target_new"
+    strict = truing([*args, "--out", str(tmp_path / "b"), "--no-skip-invalid"], capsys)
+    refused(strict, "target")

@@ -63,7 +63,8 @@ class Benchmark:
     """A benchmark as the rest of Truing sees it: ``forms`` to read a file, or ``cases`` to make them.
 
     ``cases`` gets the options and gives cases with distinct ids, in an order whose beginning is a fair
-    sample. ``paper`` is where the benchmark is defined.
+    sample. ``paper`` is where the benchmark is defined. ``own_data``: the records are the user's, who
+    can mend bad ones; those of published data are as they are.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Benchmark:
     options: type[Options] = Options
     forms: tuple[Form, ...] = ()
     cases: Callable[[Any], Sequence[Case]] | None = None
+    own_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ CUSTOM = Benchmark(
     name="custom",
     summary="your own facts",
     options=CustomOptions,
+    own_data=True,
     forms=(
         Form("custom", (SPELLINGS["prompt"], SPELLINGS["target_new"]), _draft, remarks=_remarks),
     ),

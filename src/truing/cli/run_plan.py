@@ -43,9 +43,12 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
     skip_invalid: Annotated[
-        bool,
-        typer.Option(help="Leave out records and requests that cannot be used; they are counted."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Leave out (and count) records that cannot be used, or stop at them. Unless you say: "
+            "left out of published data, while your own stop the run."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option(help="Show cells, time and memory; run nothing.")
     ] = False,
@@ -67,7 +70,7 @@ def run(
         "limit": limit,
         "sample": sample,
         "seed": seed,
-        "skip_invalid": skip_invalid or None,
+        "skip_invalid": skip_invalid,
     }
     resolved = _plan(plan, {k: v for k, v in flags.items() if v is not None})
     if dry_run:

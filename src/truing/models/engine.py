@@ -25,7 +25,7 @@ from truing.models.spans import Span
 if TYPE_CHECKING:
     from truing.models.handle import Model
 
-CPU_TOKENS = 4096
+CPU_TOKENS = 2048
 ACCELERATOR_TOKENS = 32768
 LOGIT_FLOATS = 2**27
 """At most this many float32 logits (512 MiB) are asked of one forward pass, rows permitting."""

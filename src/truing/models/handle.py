@@ -34,7 +34,7 @@ class Model:
 
     The weights are the caller's (``hf``) and stay as they are; ``using`` changes them for a while.
     ``token_budget`` bounds rows x tokens of one forward pass; it halves on out-of-memory and stays
-    halved. ``None``: 4096 on CPU, 32768 elsewhere.
+    halved. ``None``: 2048 on CPU, 32768 elsewhere.
     """
 
     def __init__(

@@ -81,7 +81,7 @@ def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> 
         asked_before: set[str] = set()
         for cell in (c for c in plan.cells() if c.model == spec):
             job = job_for(prepared, cell, model, facts, Path())
-            if not plan.skip_invalid:
+            if not plan.skips(cell.benchmark):
                 refuse_bad_requests(cell, job)
             with metered() as meter:
                 cells.append(_cell(prepared, cell, job, cell.benchmark.label in asked_before))

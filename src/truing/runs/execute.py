@@ -150,8 +150,8 @@ class Session:
         self._save_manifest()
         folder = self.store.folder
         jobs = {c.id: job_for(self.prepared, c, model, facts, folder) for c in cells}
-        if not self.plan.skip_invalid:
-            for cell in cells:
+        for cell in cells:
+            if not self.plan.skips(cell.benchmark):
                 refuse_bad_requests(cell, jobs[cell.id])
         for cell in cells:
             number = self.cells.index(cell) + 1

@@ -126,7 +126,7 @@ class Plan(Parsed):
     regimes: tuple[Regime, ...]
     seeds: tuple[int, ...] = (0,)
     judges: tuple[str, ...] = ()
-    skip_invalid: bool = False
+    skip_invalid: bool | None = None
     at_once: int = Field(default=32, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
     noise_sample: int = Field(default=32, ge=0)
@@ -143,6 +143,15 @@ class Plan(Parsed):
             for seed in self.seeds
             for method in self.methods
         ]
+
+    def skips(self, benchmark: BenchmarkSpec) -> bool:
+        """Whether bad records are left out and counted, or stop the run.
+
+        Unless the plan says: left out of published data, which nobody can mend; own data stop.
+        """
+        if self.skip_invalid is not None:
+            return self.skip_invalid
+        return not BENCHMARKS.get(benchmark.name).own_data
 
     def data_path(self, benchmark: BenchmarkSpec) -> Path | None:
         """Where the benchmark's data lies; relative paths start at the plan's folder."""

@@ -69,7 +69,7 @@ class Prepared:
 def prepare(plan: Plan) -> Prepared:
     """Load the data and check that the plan's parts fit each other.
 
-    Raises ``BadInput`` for data (bad records included, unless the plan skips them) and scorers,
+    Raises ``BadInput`` for data (bad records included, where the plan does not skip them) and scorers,
     ``NotPossible`` for a method that cannot work in a regime.
     """
     protocols = tuple(protocol_of(ident) for ident in plan.protocols)
@@ -85,7 +85,7 @@ def prepare(plan: Plan) -> Prepared:
             seed=spec.seed,
             options=spec.options,
         )
-        if not plan.skip_invalid:
+        if not plan.skips(spec):
             loaded.refuse_quarantined()
         data[spec.label] = loaded
     prepared = Prepared(plan, data, protocols)
