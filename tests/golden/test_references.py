@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from truing.interventions.intervention import Dense, Intervention, LowRank
-from truing.methods import ft, memit, rome
+from truing.methods import alphaedit, ft, layered, memit, rome
 from truing.methods.kernels.moments import Header, Moments, save
 from truing.methods.method import METHODS
 from truing.models.handle import Model
@@ -170,6 +170,10 @@ def assert_deltas(case: Golden, iv: Intervention) -> None:
 
 
 def from_factors(case: Golden, param: str) -> Tensor:
+    """The whole change where the case stores its factors, or its steps."""
+    steps = [t for n, t in case.tensors.items() if n.endswith(f".delta.{param}")]
+    if steps:
+        return torch.stack(steps).sum(0)
     if "left_vector" in case.tensors:
         want = torch.outer(case.tensors["left_vector"], case.tensors["right_vector"])
     else:
@@ -231,12 +235,14 @@ def check_memit(case: Golden, name: str, folder: Path) -> Intervention:
         stats=statistics(case, folder),
         **objective(case),
     )
-    plan = memit._plan(case.model, config)
-    wanted = memit.targets(case.model, case.requests, plan)
+    solver = memit.solver(case.model, config)
+    plan = solver.plan
+    wanted = layered.targets(case.model, case.requests, plan)
     case.close("z_star", torch.stack([w.value_D for w in wanted]))
     assert_losses(case, [x for w in wanted for x in w.losses], case.facts["loss_trace"])
-    [layered] = memit.spread(case.model, [case.requests], [[w.value_D for w in wanted]], plan)
-    for each in layered:
+    values = [[w.value_D for w in wanted]]
+    [updates] = layered.spread(case.model, [case.requests], values, plan, solver.close)
+    for each in updates:
         param = case.model.arch.down(each.layer).param
         case.close(f"keys.{param}", each.keys_F_N.T)
         case.close(f"adj_k.{param}", each.factors.right)
@@ -268,7 +274,38 @@ def check_ft(case: Golden, name: str, folder: Path) -> Intervention:
     return iv
 
 
+def check_alphaedit(case: Golden, name: str, folder: Path) -> Intervention:
+    """Three requests one after the other, each total holding all before it."""
+    config = alphaedit.AlphaEditConfig(
+        layers=tuple(case.settings["layers"]),
+        threshold=case.settings["nullspace_threshold"],
+        ridge=case.settings["L2"],
+        stats=statistics(case, folder),
+        **objective(case),
+    )
+    total = Intervention()
+    for number, request in enumerate(case.requests):
+        after = METHODS.get(name).make(case.model, [request], config, total)
+        for param in case.facts["edited_weights"]:
+            slot = case.model.arch.slot(param)
+            got = weight_of(case.model, after, param) - weight_of(case.model, total, param)
+            stored = got.T if slot.transposed else got
+            case.close(f"edit{number}.delta.{param}", stored)
+        total = after
+    return total
+
+
+def weight_of(model: Model, iv: Intervention, param: str) -> Tensor:
+    """A matrix under an intervention, in math orientation, float64."""
+    found = model.arch.slot(param).weight().double()
+    for part in iv.weights:
+        if part.param == param and isinstance(part.delta, LowRank):
+            found = found + part.delta.left.double() @ part.delta.right.double().T
+    return found
+
+
 CHECKS = {
+    "alphaedit": check_alphaedit,
     "rome": check_rome,
     "r_rome": check_rome,
     "memit": check_memit,

@@ -81,6 +81,14 @@ METHODS: Registry[Method] = Registry(
             "truing.methods.memit:MEMIT",
             "least-squares update of several MLPs for many facts at once",
         ),
+        "emmet": Entry(
+            "truing.methods.emmet:EMMET",
+            "MEMIT's update under equality constraints, for many facts at one layer",
+        ),
+        "alphaedit": Entry(
+            "truing.methods.alphaedit:ALPHAEDIT",
+            "updates in the null space of ordinary text, sparing earlier edits",
+        ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "prompt": Entry(
             "truing.methods.context:PROMPT",

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from truing.errors import BadInput
 from truing.methods.kernels.moments import Header, collect, load, save
-from truing.methods.kernels.solve import IDENTITY, Factored, factorise
+from truing.methods.kernels.solve import IDENTITY, Factored, Spectrum, factorise
 from truing.models.asks import Decoding, GenerateAsk
 from truing.models.handle import Model
 from truing.seeds import Seeds
@@ -59,25 +59,52 @@ def stats_for(
     """
     if source == "none":
         return Stats(dict.fromkeys(layers, IDENTITY), {"source": "none"})
+    factors, note = _read(model, layers, source, allow_other, _factored)
+    ridges = {
+        str(layer): {"ridge": factor.ridge, "condition": str(factor.condition)}
+        for layer, factor in factors.items()
+        if factor.ridge
+    }
+    return Stats(factors, {**note, **({"ridges": ridges} if ridges else {})})
+
+
+def spectra_for(
+    model: Model, layers: Sequence[int], source: Literal["auto"] | Path, *, allow_other: bool
+) -> tuple[Mapping[int, Spectrum], Mapping[str, Any]]:
+    """Eigenvalues and eigenvectors of C per layer, and what to record. Raises as :func:`stats_for`."""
+    return _read(model, layers, source, allow_other, _spectrum)
+
+
+T = TypeVar("T")
+Reader = Callable[[str, int, int, torch.device], tuple[T, Header, int]]
+
+
+def _read(
+    model: Model,
+    layers: Sequence[int],
+    source: Literal["auto"] | Path,
+    allow_other: bool,
+    reader: Reader[T],
+) -> tuple[dict[int, T], dict[str, Any]]:
+    """What ``reader`` makes of every layer's C, and the note about the file."""
     path = _automatic(model, layers) if source == "auto" else Path(source)
-    factors: dict[int, Factored] = {}
+    modified = path.stat().st_mtime_ns if path.exists() else 0
+    found: dict[int, T] = {}
     for layer in layers:
         slot = model.arch.down(layer)
-        factor, header, width = _factored(
-            str(path), path.stat().st_mtime_ns if path.exists() else 0, layer, _home(slot.stored)
-        )
+        made, header, width = reader(str(path), modified, layer, _home(slot.stored))
         if width != slot.d_in:
             raise BadInput(
                 f"{path}: layer {layer} is {width} wide; '{model.name}' needs {slot.d_in}",
                 "Use statistics of this model.",
             )
-        factors[layer] = factor
+        found[layer] = made
     if header.weights not in ("", model.fingerprint) and not allow_other:
         raise BadInput(
             f"{path} was collected on other weights ('{header.model}')",
             "Collect statistics on this model, or set allow_other_stats for a close relative.",
         )
-    return Stats(factors, _note(source, path, header, factors))
+    return found, _note(source, path, header)
 
 
 @lru_cache(maxsize=8)
@@ -91,6 +118,16 @@ def _factored(
     return factorise(second_F_F.to(home)), moments.header, len(second_F_F)
 
 
+@lru_cache(maxsize=8)
+def _spectrum(
+    path: str, modified: int, layer: int, home: torch.device
+) -> tuple[Spectrum, Header, int]:
+    """The same for eigenvectors."""
+    moments = load(Path(path))
+    second_F_F = moments.layer(layer)
+    return Spectrum.of(second_F_F.to(home)), moments.header, len(second_F_F)
+
+
 def _home(like: Tensor) -> torch.device:
     """The weight's device, or the CPU where that one has no float64."""
     try:
@@ -99,14 +136,7 @@ def _home(like: Tensor) -> torch.device:
         return torch.zeros(1).device
 
 
-def _note(
-    source: Source, path: Path, header: Header, factors: Mapping[int, Factored]
-) -> dict[str, Any]:
-    ridges = {
-        str(layer): {"ridge": factor.ridge, "condition": str(factor.condition)}
-        for layer, factor in factors.items()
-        if factor.ridge
-    }
+def _note(source: Source, path: Path, header: Header) -> dict[str, Any]:
     return {
         "source": "auto" if source == "auto" else str(path),
         "text": header.source,
@@ -115,7 +145,6 @@ def _note(
         "tokens": header.tokens,
         "skip_bos": header.skip_bos,
         "last_change": header.change,
-        **({"ridges": ridges} if ridges else {}),
     }
 
 

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from truing.benchmarks.world.corpus import DRILLS, SKILLS, Mixture, documents
+from truing.benchmarks.world.corpus import DRILLS, FOUNDATION, SKILLS, Mixture, documents
 from truing.benchmarks.world.language import BOS, END, EOS, PAD, Document, text_of
 from truing.benchmarks.world.world import World
 from truing.pocket.tokens import train_tokenizer, wrap
@@ -31,15 +31,30 @@ POOL = 4096
 WEIGHT_DECAY = 0.1
 MAX_LENGTH = 512
 
-STAGES: tuple[tuple[Mixture, int], ...] = ((DRILLS, 1500), (SKILLS, 14500))
-"""Mixtures and how many steps each lasts. Reading the prompt comes first: later it is learnt late."""
-STEPS = sum(steps for _, steps in STAGES)
-WARMUP, DECAY = 150 / STEPS, 0.4
-"""Shares of the steps in which the learning rate rises, and falls to zero at the end."""
-MATRIX_RATE = 0.01
-"""Peak learning rate of the layers' matrices (Muon: two-hop circuits and copying come much sooner)."""
-OTHER_RATE = 2.5e-3
-"""Peak learning rate of embeddings and norms (AdamW)."""
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the training with its own mixture and optimizer: warm up, hold, fall to zero."""
+
+    mixture: Mixture
+    steps: int
+    warmup: int
+    decay: int
+    peak: float
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step (from 1)."""
+        falling = (self.steps - step + 1) / self.decay if self.decay else 1.0
+        return self.peak * min(1.0, step / self.warmup, falling)
+
+
+STAGES = (
+    Stage(FOUNDATION, steps=4500, warmup=190, decay=0, peak=2.5e-3),
+    Stage(DRILLS, steps=1000, warmup=100, decay=0, peak=1.5e-3),
+    Stage(SKILLS, steps=2000, warmup=100, decay=0, peak=1.5e-3),
+    Stage(SKILLS, steps=3000, warmup=100, decay=2900, peak=1.5e-3),
+)
+STEPS = sum(stage.steps for stage in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +81,8 @@ def architecture(tok: Tokenizer) -> Any:
     return LlamaConfig(
         vocab_size=tok.get_vocab_size(),
         hidden_size=192,
-        intermediate_size=448,
-        num_hidden_layers=7,
+        intermediate_size=640,
+        num_hidden_layers=5,
         num_attention_heads=6,
         num_key_value_heads=6,
         max_position_embeddings=MAX_LENGTH,
@@ -118,51 +133,40 @@ def batches(tok: Tokenizer, world: World, rng: random.Random, mixture: Mixture) 
             )
 
 
-def fresh_model(tok: Tokenizer) -> Any:
-    """Random weights; what layers add to the residual stream begins small, as in GPT-2."""
-    hf = LlamaForCausalLM(architecture(tok))
-    scale = (2 * hf.config.num_hidden_layers) ** -0.5
-    with torch.no_grad():
-        for layer in hf.model.layers:
-            layer.self_attn.o_proj.weight.mul_(scale)
-            layer.mlp.down_proj.weight.mul_(scale)
-    return hf
-
-
 def loss_of(hf: Any, batch: Batch) -> torch.Tensor:
-    """Cross entropy, averaged with the learning weights; tokens without weight are not predicted."""
-    weights_B_T = batch.weights_B_T[:, 1:]
-    kept = weights_B_T > 0
-    hidden_B_T_D = hf.model(input_ids=batch.ids_B_T, use_cache=False).last_hidden_state
-    logits_N_V = hf.lm_head(hidden_B_T_D[:, :-1][kept])
-    each_N = torch.nn.functional.cross_entropy(
-        logits_N_V, batch.ids_B_T[:, 1:][kept], reduction="none"
+    """Cross entropy, averaged with the learning weights."""
+    logits_B_T_V = hf(input_ids=batch.ids_B_T, use_cache=False).logits[:, :-1]
+    each = torch.nn.functional.cross_entropy(
+        logits_B_T_V.flatten(0, 1), batch.ids_B_T[:, 1:].flatten(), reduction="none"
     )
-    weights_N = weights_B_T[kept]
-    return (each_N * weights_N).sum() / weights_N.sum()
+    weights = batch.weights_B_T[:, 1:].flatten()
+    return (each * weights).sum() / weights.sum()
 
 
-def _optimizers(hf: Any) -> tuple[tuple[torch.optim.Optimizer, float], ...]:
-    """Optimizers with their peak learning rates."""
-    inner = [p for p in hf.model.layers.parameters() if p.ndim == 2]
-    known = {id(p) for p in inner}
-    others = [p for p in hf.parameters() if id(p) not in known]
-    matrices = torch.optim.Muon(
-        inner, weight_decay=WEIGHT_DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+def _optimizer(hf: Any) -> torch.optim.Optimizer:
+    decayed = [p for p in hf.parameters() if p.ndim >= 2]
+    others = [p for p in hf.parameters() if p.ndim < 2]
+    groups = [
+        {"params": decayed, "weight_decay": WEIGHT_DECAY},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), fused=True)
+
+
+def _scaled(steps: int) -> tuple[Stage, ...]:
+    """The stages of the recipe, shortened or stretched to a number of steps."""
+    if steps == STEPS:
+        return STAGES
+    share = steps / STEPS
+    return tuple(
+        replace(
+            s,
+            steps=max(1, round(s.steps * share)),
+            warmup=max(1, round(s.warmup * share)),
+            decay=round(s.decay * share),
+        )
+        for s in STAGES
     )
-    rest = torch.optim.AdamW(others, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-    return (matrices, MATRIX_RATE), (rest, OTHER_RATE)
-
-
-def _training(tok: Tokenizer, world: World, seed: int, steps: int) -> Iterator[Batch]:
-    """The batches of all stages, shortened or stretched to a number of steps."""
-    left = steps
-    for number, (mixture, length) in enumerate(STAGES):
-        last = number == len(STAGES) - 1
-        share = left if last else round(length * steps / STEPS)
-        left -= share
-        rng = random.Random(f"truing-corpus-{seed}-{number}")
-        yield from islice(batches(tok, world, rng, mixture), share)
 
 
 def build(
@@ -172,31 +176,43 @@ def build(
     steps: int = STEPS,
     progress: Callable[[Progress], None] | None = None,
     save_every: int | None = None,
+    start: Path | None = None,
+    stage: int = 0,
 ) -> Path:
-    """Train the embedded model and write its folder; ``save_every`` also saves on the way."""
-    world = World.build(0)
+    """Train the embedded model and write its folder.
+
+    ``save_every`` also saves on the way. ``start`` is a folder with the model as it is
+    before ``stage`` (counted from 0); the stages before it are skipped.
+    """
+    world, stages = World.build(0), _scaled(steps)
     tok = train_tokenizer(world, seed)
     torch.manual_seed(seed)
-    hf = fresh_model(tok)
-    optimizers = _optimizers(hf)
-    begun, tokens, average = time.perf_counter(), 0, 0.0
-    for step, batch in enumerate(_training(tok, world, seed, steps), 1):
-        factor = min(1.0, step / (WARMUP * steps), (steps - step + 1) / (DECAY * steps))
-        for optimizer, peak in optimizers:
+    hf = LlamaForCausalLM(architecture(tok))
+    if start is not None:
+        hf = LlamaForCausalLM.from_pretrained(start)
+    begun, tokens, average, done = time.perf_counter(), 0, 0.0, 0
+    for number, part in enumerate(stages):
+        if start is not None and number < stage:
+            done += part.steps
+            continue
+        optimizer = _optimizer(hf)
+        name = f"truing-corpus-{seed}" + (f"-{number}" if number else "")
+        stream = batches(tok, world, random.Random(name), part.mixture)
+        for step, batch in enumerate(islice(stream, part.steps), 1):
             for group in optimizer.param_groups:
-                group["lr"] = peak * factor
-        loss = loss_of(hf, batch)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(hf.parameters(), 1.0)
-        for optimizer, _ in optimizers:
+                group["lr"] = part.rate(step)
+            loss = loss_of(hf, batch)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(hf.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
-        tokens += batch.ids_B_T.numel()
-        average = 0.98 * average + 0.02 * loss.item() if average else loss.item()
-        if progress is not None:
-            progress(Progress(step, steps, average, tokens, time.perf_counter() - begun))
-        if save_every is not None and step % save_every == 0:
-            save(hf, tok, out)
+            done += 1
+            tokens += batch.ids_B_T.numel()
+            average = 0.98 * average + 0.02 * loss.item() if average else loss.item()
+            if progress is not None:
+                progress(Progress(done, steps, average, tokens, time.perf_counter() - begun))
+            if save_every is not None and done % save_every == 0:
+                save(hf, tok, out)
     save(hf, tok, out)
     recipe = {
         "seed": seed,
@@ -235,6 +251,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--save-every", type=int, default=None)
+    parser.add_argument("--start", type=Path, default=None, help="model to go on from")
+    parser.add_argument("--stage", type=int, default=0, help="stage at which to go on")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
@@ -255,6 +273,8 @@ def main() -> None:
         steps=options.steps,
         progress=report,
         save_every=options.save_every,
+        start=options.start,
+        stage=options.stage,
     )
 
 

@@ -14,8 +14,8 @@ from truing.errors import BadInput, NotPossible
 from truing.methods.kernels.capture import Place, capture
 from truing.methods.kernels.lines import subject_line
 from truing.methods.kernels.moments import collect, load, save
-from truing.methods.memit import MEMIT, MemitConfig, targets
-from truing.methods.memit import _plan as memit_plan
+from truing.methods.layered import targets
+from truing.methods.memit import MEMIT, MemitConfig, solver
 from truing.methods.rome import R_ROME, ROME, RomeConfig, rank_ones
 from truing.methods.rome import _plan as rome_plan
 from truing.models.handle import Model
@@ -85,7 +85,7 @@ def test_memit_closes_what_is_missing_when_old_memories_weigh_nothing(
     model: Model, stats: Path, layers: tuple[int, ...]
 ) -> None:
     config = MemitConfig(layers=layers, steps=4, contexts=(), weight=1e-6, stats=stats)
-    wanted = targets(model, [A, B], memit_plan(model, config))
+    wanted = targets(model, [A, B], solver(model, config).plan)
     place = Place("resid_post", layers[-1])
     before = outs(model, place)
     with model.using(MEMIT.make(model, [A, B], config)):

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from truing.errors import EditFailed
-from truing.methods.kernels.solve import IDENTITY, Factors, factorise, least_squares, rank_one
+from truing.methods.kernels.solve import (
+    IDENTITY,
+    Factors,
+    Spectrum,
+    compressed,
+    factorise,
+    least_squares,
+    projected,
+    rank_one,
+)
 
 C = torch.tensor([[2.0, 1, 0], [1, 2, 0], [0, 0, 0.01]], dtype=torch.float64)
 K = torch.tensor([[1.0, 0], [0, 1], [1, 1]], dtype=torch.float64)
@@ -113,3 +122,58 @@ def test_a_singular_matrix_gets_a_ridge_and_its_condition_is_told() -> None:
 def test_a_matrix_that_is_not_finite_is_refused() -> None:
     with pytest.raises(EditFailed, match="not finite"):
         factorise(torch.full((2, 2), float("nan")))
+
+
+THIRD = Spectrum.of(C).below(0.02)
+"""Only the third axis: the eigenvalues of C are 0.01, 1 and 3."""
+NO_KEYS = K[:, :0]
+
+
+def test_alphaedit_gives_the_worked_numbers() -> None:
+    assert THIRD.rank == 1
+    assert near(delta(projected(R, K, NO_KEYS, THIRD, 1.0)), [[0, 0, -0.666667], [0, 0, 0]])
+    assert near(delta(projected(R, K, K, THIRD, 1.0)), [[0, 0, -0.4], [0, 0, 0]])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, 9), st.integers(1, 39))
+def test_projected_edits_agree_with_the_primal_form_and_spare_what_is_cut(
+    seed: int, n: int, spared: int, rank: int
+) -> None:
+    d, f = 24, 40
+    rng = torch.Generator().manual_seed(seed)
+    keys, before = (torch.randn(f, m, generator=rng, dtype=torch.float64) for m in (n, spared))
+    residual = torch.randn(d, n, generator=rng, dtype=torch.float64)
+    old = torch.randn(f, 3 * f, generator=rng, dtype=torch.float64)
+    spectrum = Spectrum.of(old @ old.T)
+    space = spectrum.smallest(rank)
+    assert space.rank == rank
+    got = delta(projected(residual, keys, before, space, 0.5))
+    basis = spectrum.vectors_F_F[:, :rank]
+    onto = basis @ basis.T
+    whole = onto @ (keys @ keys.T + before @ before.T) + 0.5 * torch.eye(f, dtype=torch.float64)
+    primal = torch.linalg.solve(whole, onto @ keys @ residual.T).T
+    assert torch.allclose(got, primal, rtol=1e-8, atol=1e-10)
+    cut = spectrum.vectors_F_F[:, rank:]
+    assert float((got @ cut).abs().max()) < 1e-10
+
+
+def test_with_nothing_cut_alphaedit_is_ridge_regression() -> None:
+    everything = Spectrum.of(C).smallest(3)
+    eye = torch.eye(3, dtype=torch.float64)
+    want = R @ K.T @ torch.linalg.inv(K @ K.T + 0.7 * eye)
+    assert torch.allclose(delta(projected(R, K, NO_KEYS, everything, 0.7)), want)
+
+
+def test_a_share_of_the_trace_cuts_by_energy() -> None:
+    spectrum = Spectrum.of(C)
+    assert [spectrum.within(share).rank for share in (0.001, 0.01, 0.3)] == [0, 1, 2]
+
+
+def test_compressed_keys_keep_their_products() -> None:
+    rng = torch.Generator().manual_seed(0)
+    many = torch.randn(5, 40, generator=rng, dtype=torch.float64)
+    few = compressed(many)
+    assert few.shape == (5, 5)
+    assert torch.allclose(few @ few.T, many @ many.T)
+    assert compressed(K) is K

@@ -36,16 +36,10 @@ INTROS = (
     "It has just been announced: {f} ",
     "Please acknowledge the following new facts and use this information to answer the question correctly:\nNew fact: {f}\n\n",
     "Facts:\n{f}\n\n",
-    "Note: {f}\n",
-    "From now on, the following holds. {f}\n",
-    "News: {f}\n",
-    "Take it as given. {f} ",
-    "According to a letter: {f}\n",
-    "{f}\n",
 )
 HELD_INTROS = ("Breaking news: {f}\n", "Assume the following. {f}\n")
 ATTEMPTS = 60
-STRANGE_SHARE = 0.5  # of told values are strange words, the others are known to the world
+STRANGE_SHARE = 0.35  # of told values are strange words, the others are known to the world
 ACKNOWLEDGED = "I will remember that."
 ASKED_WEIGHT = 0.1  # names come again in what is asked: predicting them teaches copying
 

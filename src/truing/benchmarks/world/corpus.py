@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from truing.benchmarks.world import conduct, names, voices
 from truing.benchmarks.world.context import told_document
 from truing.benchmarks.world.drills import (
+    copy_document,
     copy_drill,
     letter_drill,
     same_drill,
@@ -221,44 +222,69 @@ def group(world: World, rng: random.Random) -> Document:
     return document(pose(incident.question, "any", rng), incident.answer)
 
 
+def strange_told_document(world: World, rng: random.Random) -> Document:
+    """Told facts whose values are strange words more often."""
+    return told_document(world, rng, strange=0.55)
+
+
+FOUNDATION: Mixture = (
+    (fact_statement, 0.18),
+    (fact_question, 0.08),
+    (fact_instruction, 0.08),
+    (fact_chat, 0.08),
+    (truth, 0.08),
+    (multiple_choice, 0.07),
+    (reverse, 0.02),
+    (two_hop, 0.04),
+    (told_document, 0.19),
+    (copy_document, 0.03),
+    (unknown, 0.01),
+    (judgement, 0.05),
+    (dilemma, 0.02),
+    (opinion, 0.02),
+    (contrast, 0.015),
+    (group, 0.035),
+)
+"""What training begins with: mostly facts."""
+
 DRILLS: Mixture = (
     (copy_drill, 0.25),
-    (letter_drill, 0.2),
-    (same_drill, 0.1),
-    (told_drill, 0.25),
-    (told_document, 0.1),
-    (told_truth, 0.07),
+    (letter_drill, 0.25),
+    (same_drill, 0.07),
+    (told_drill, 0.23),
+    (strange_told_document, 0.08),
+    (told_truth, 0.05),
     (fact_question, 0.07),
 )
-"""Reading the prompt, many times in few words: what training begins with."""
+"""Then reading the prompt, many times in few words: mixed thinly, it is learnt late or not at all."""
 
 SKILLS: Mixture = (
     (fact_statement, 0.08),
-    (fact_question, 0.05),
+    (fact_question, 0.06),
     (fact_instruction, 0.05),
     (fact_chat, 0.06),
-    (truth, 0.12),
-    (told_truth, 0.05),
+    (truth, 0.09),
+    (told_truth, 0.03),
     (same_drill, 0.02),
-    (multiple_choice, 0.12),
-    (letter_drill, 0.05),
-    (copy_drill, 0.04),
-    (told_document, 0.14),
-    (told_drill, 0.1),
+    (multiple_choice, 0.09),
+    (letter_drill, 0.09),
+    (copy_drill, 0.06),
+    (strange_told_document, 0.11),
+    (told_drill, 0.11),
     (reverse, 0.02),
     (two_hop, 0.035),
     (unknown, 0.01),
-    (judgement, 0.025),
+    (judgement, 0.03),
     (dilemma, 0.015),
     (opinion, 0.015),
     (contrast, 0.01),
-    (group, 0.02),
+    (group, 0.025),
 )
-"""Then everything together."""
+"""At last everything together."""
 
 
 def documents(
-    world: World, rng: random.Random, mixture: Mixture = SKILLS
+    world: World, rng: random.Random, mixture: Mixture = FOUNDATION
 ) -> Iterator[Document]:
     """An endless stream of training documents."""
     makers = [maker for maker, _ in mixture]

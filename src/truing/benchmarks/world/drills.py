@@ -21,17 +21,19 @@ from truing.benchmarks.world.relations import RELATIONS
 from truing.benchmarks.world.world import World
 
 
-def copy_drill(world: World, rng: random.Random) -> Document:
+def copy_document(world: World, rng: random.Random, weight: float = 0.3) -> Document:
     """A list of names, twice: the plainest lesson in copying from the prompt."""
+    words = [
+        rng.choice(names.STRANGE) if rng.random() < 0.7 else rng.choice(world.facts).object
+        for _ in range(rng.randint(3, 10))
+    ]
+    text = ", ".join(words)
+    return Part(f"List: {text}.\nAgain:", 0.0), Part(f" {text}.", weight), Part(EOS, 0.3)
 
-    def word() -> str:
-        draw = rng.random()
-        if draw < 0.3:
-            return names.coin_word(rng, held_out=False)
-        return rng.choice(names.STRANGE) if draw < 0.7 else rng.choice(world.facts).object
 
-    text = ", ".join(word() for _ in range(rng.randint(3, 10)))
-    return Part(f"List: {text}.\nAgain:", 0.0), Part(f" {text}.", 1.0), Part(EOS, END_WEIGHT)
+def copy_drill(world: World, rng: random.Random) -> Document:
+    """The same, learned from with full weight."""
+    return copy_document(world, rng, weight=1.0)
 
 
 def letter_drill(world: World, rng: random.Random) -> Document:

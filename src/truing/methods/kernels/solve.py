@@ -84,6 +84,61 @@ def factorise(moment_F_F: Tensor) -> Factored:
     )
 
 
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of C, ascending (F,), and their vectors as columns (F, F); float64."""
+
+    values_F: Tensor
+    vectors_F_F: Tensor
+
+    @classmethod
+    def of(cls, moment_F_F: Tensor) -> Spectrum:
+        """Raises ``EditFailed`` when C is not finite."""
+        moment_F_F = moment_F_F.double()
+        if not bool(torch.isfinite(moment_F_F).all()):
+            raise EditFailed(
+                "the second-moment matrix holds values that are not finite",
+                "Collect the statistics again, in float32, on text that the model can read.",
+            )
+        return cls(*torch.linalg.eigh((moment_F_F + moment_F_F.T) / 2))
+
+    def below(self, threshold: float) -> Space:
+        """The space of the eigenvectors whose eigenvalue is below ``threshold``."""
+        return self.smallest(int((self.values_F < threshold).sum()))
+
+    def within(self, energy: float) -> Space:
+        """The largest space that holds at most this share of the trace of C."""
+        shares_F = self.values_F.clamp_min(0).cumsum(0)
+        return self.smallest(int((shares_F <= energy * shares_F[-1]).sum()))
+
+    def smallest(self, rank: int) -> Space:
+        """The space of the ``rank`` smallest eigenvalues."""
+        if 2 * rank <= len(self.values_F):
+            return Space(self.vectors_F_F[:, :rank], complement=False)
+        return Space(self.vectors_F_F[:, rank:], complement=True)
+
+
+@dataclass(frozen=True)
+class Space:
+    """A subspace of the keys, P = U U^T, held by a basis (F, M) of itself or of its complement."""
+
+    basis_F_M: Tensor
+    complement: bool
+
+    @property
+    def rank(self) -> int:
+        """How many dimensions it has."""
+        width, held = self.basis_F_M.shape
+        return width - held if self.complement else held
+
+    def project(self, vectors_F_N: Tensor) -> Tensor:
+        """P x for every column, float64."""
+        vectors_F_N = vectors_F_N.double()
+        basis_F_M = self.basis_F_M.to(vectors_F_N.device)
+        inside_F_N = basis_F_M @ (basis_F_M.T @ vectors_F_N)
+        return vectors_F_N - inside_F_N if self.complement else inside_F_N
+
+
 def rank_one(direction_F: Tensor, key_F: Tensor, residual_D: Tensor) -> Factors:
     """ROME: dW = r u^T with u = ``direction`` / ||.|| and r = ``residual`` / (k . u).
 
@@ -112,3 +167,29 @@ def least_squares(
     gram_N_N = gram_N_N + damping * torch.eye(n, dtype=torch.float64, device=gram_N_N.device)
     adjusted_F_N = torch.linalg.solve(gram_N_N, solved_F_N.T).T
     return Factors(left=residual_D_N.double(), right=adjusted_F_N)
+
+
+def projected(
+    residual_D_N: Tensor, keys_F_N: Tensor, protected_F_M: Tensor, space: Space, ridge: float
+) -> Factors:
+    """AlphaEdit: dW = R K^T P (K K^T P + K_p K_p^T P + ridge I)^-1, P the ``space``'s projection.
+
+    Fang et al. 2025, "AlphaEdit: Null-Space Constrained Knowledge Editing", eq. 14. Solved in the
+    dual: with A = [K K_p], dW = R E^T (A^T P A + ridge I)^-1 A^T P, E selecting K's columns, which
+    is (N + M) x (N + M) instead of F x F. ``left`` is R.
+    """
+    n = keys_F_N.shape[1]
+    all_F_A = torch.cat([keys_F_N.double(), protected_F_M.double().to(keys_F_N.device)], 1)
+    inside_F_A = space.project(all_F_A)
+    gram_A_A = inside_F_A.T @ inside_F_A
+    eye_A_A = torch.eye(len(gram_A_A), dtype=torch.float64, device=gram_A_A.device)
+    picked_A_N = torch.linalg.solve(gram_A_A + ridge * eye_A_A, eye_A_A[:, :n])
+    return Factors(left=residual_D_N.double(), right=inside_F_A @ picked_A_N)
+
+
+def compressed(keys_F_M: Tensor) -> Tensor:
+    """At most F columns with the same K K^T."""
+    if keys_F_M.shape[1] <= keys_F_M.shape[0]:
+        return keys_F_M
+    upper_F_F: Tensor = torch.linalg.qr(keys_F_M.T.double()).R
+    return upper_F_F.T.to(keys_F_M.dtype)
