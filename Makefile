@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.core
 install: $(VENV)/.dev ## set up .venv with everything that development needs
 
 demo: $(VENV)/.core ## edit the embedded model, measure, and write runs/demo/report.html
-	OMP_NUM_THREADS=1 $(BIN)/truing run plans/demo.toml --out runs/demo --resume
+	OMP_NUM_THREADS=1 $(BIN)/truing run plans/demo.toml --out runs/demo --resume --workers 2
 	$(BIN)/truing report runs/demo
 
 test: $(VENV)/.dev ## the whole test suite (tiny models, one thread each)

@@ -70,6 +70,13 @@ LONER = Method(
 )  # fmt: skip
 
 
+def register() -> None:
+    """Let plans of this process name the toys, for good: the set-up of helper processes."""
+    for method in (NUDGE, LONER):
+        METHODS._entries[method.name] = Entry("<added>", method.summary)
+        METHODS._loaded[method.name] = method
+
+
 @contextmanager
 def registered(*methods: Method) -> Iterator[None]:
     """Inside, these methods (default: the toys of this file) can be named in plans."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +50,14 @@ def run(
             "left out of published data, while your own stop the run."
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that share the cells; each loads the model and takes its part of "
+            "the processor's threads.",
+        ),
+    ] = 1,
     dry_run: Annotated[
         bool, typer.Option(help="Show cells, time and memory; run nothing.")
     ] = False,
@@ -58,6 +67,7 @@ def run(
     """Edit, measure and sum up: method x benchmark x protocol x regime."""
     from truing.cli.plugins import use
     from truing.runs.execute import execute
+    from truing.runs.helpers import Workers
 
     use(plugin)
     flags: dict[str, Any] = {
@@ -77,7 +87,8 @@ def run(
         _show_estimate(resolved, as_json)
         return
     with watched() as on_event:
-        result = execute(resolved, out, resume=resume, on_event=on_event)
+        shared = Workers(workers, partial(use, plugin))
+        result = execute(resolved, out, resume=resume, on_event=on_event, workers=shared)
     from truing.report.load import read_run
     from truing.report.tables import comparison, records
 

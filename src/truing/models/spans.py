@@ -12,11 +12,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from truing.errors import BadInput, BadRequest, TruingWarning
 from truing.models import chat
 from truing.types import Prompt
+
+REMEMBERED = 16384
+"""Texts whose ids a speller remembers: the same questions are asked again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Speller:
         self.bos_id: int | None = tok.bos_token_id
         self.opening = _opening(tok)
         self.has_offsets = bool(getattr(tok, "is_fast", False))
+        self._body = lru_cache(maxsize=REMEMBERED)(self._tokenise)
 
     @property
     def adds_bos(self) -> bool:
@@ -173,8 +178,11 @@ class Speller:
         return ids
 
     def _ids(self, text: str) -> list[int]:
-        body = list(self.tok(text, add_special_tokens=False, verbose=False)["input_ids"])
+        body = self._body(text)
         return [*self._front(body), *body]
+
+    def _tokenise(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tok(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _front(self, body: Sequence[int]) -> tuple[int, ...]:
         """What is to be put in front of ``body``: nothing, where it begins with it already."""

@@ -39,9 +39,11 @@ class EditsMade:
 
 @dataclass(frozen=True, slots=True)
 class RowsWritten:
-    """``done`` of ``of`` rows are on disk. ``eta`` is in seconds, ``None`` before it is known."""
+    """``done`` of ``of`` rows are on disk, ``new`` of them just now. ``eta`` is in seconds, ``None``
+    before it is known."""
 
     cell: str
+    new: int
     done: int
     of: int
     eta: float | None

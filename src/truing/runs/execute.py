@@ -5,40 +5,44 @@ from __future__ import annotations
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.errors import BadInput, NotPossible
-from truing.models.handle import Model
+from truing.errors import NotPossible
 from truing.runs import manifest as manifests
-from truing.runs.asking import remembering_at_once
-from truing.runs.cell import Job, run
 from truing.runs.desk import RunDesk
 from truing.runs.events import (
     CellFailed,
-    CellStarted,
     Interrupted,
     Note,
     OnEvent,
+    RowsWritten,
     RunFinished,
     RunStarted,
     quiet,
 )
+from truing.runs.helpers import (
+    Claims,
+    LoadModel,
+    Order,
+    Workers,
+    counter,
+    helpers,
+    threads_shared,
+)
 from truing.runs.interrupts import Interrupts
-from truing.runs.jobs import job_for, load_model, refuse_bad_requests
+from truing.runs.jobs import load_model, refuse_bad_requests
 from truing.runs.judging import complete
-from truing.runs.noise import noise_rows, noise_sheets, sample
 from truing.runs.plan import Cell, ModelSpec, Plan
 from truing.runs.prepare import Prepared, manifest_for, prepare, refuse_changed
 from truing.runs.store import Store, Summary, write_summary
 from truing.runs.summary import summarise
-from truing.seeds import Seeds
-from truing.types import Case
+from truing.runs.work import CellWork, Message, Written, rows_planned
 
-LoadModel = Callable[[ModelSpec], Model]
+ALONE = Workers()
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,11 @@ def execute(
     resume: bool = False,
     on_event: OnEvent = quiet,
     load: LoadModel = load_model,
+    workers: Workers = ALONE,
 ) -> RunResult:
     """Run ``plan`` into the folder ``out`` (default: the plan's own).
+
+    ``workers`` lets several processes share the cells; the rows are the same.
 
     With ``resume`` a run that is there is gone on with: rows that exist are not made again, and
     the result is the one of a run that was never stopped. Ctrl-C and SIGTERM finish what is being
@@ -77,18 +84,16 @@ def execute(
         manifest = manifest_for(prepared, folder, resume)
         with Store(folder) as store:
             manifest = manifest_for(prepared, folder, resume)
-            session = Session(prepared, store, interrupts, on_event, load, manifest)
+            session = Session(prepared, store, interrupts, on_event, load, workers, manifest)
             try:
                 session.run()
                 summary = session.finish()
             except KeyboardInterrupt:
-                on_event(
-                    Interrupted(folder, session.desk.done, session.expected, how_to_resume(folder))
-                )
+                on_event(Interrupted(folder, session.done, session.expected, how_to_resume(folder)))
                 raise
     seconds = time.perf_counter() - begun
-    on_event(RunFinished(folder, session.desk.done, seconds))
-    return RunResult(folder, session.desk.done, summary, session.failed, seconds)
+    on_event(RunFinished(folder, session.done, seconds))
+    return RunResult(folder, session.done, summary, session.failed, seconds)
 
 
 def how_to_resume(folder: Path) -> str:
@@ -97,7 +102,7 @@ def how_to_resume(folder: Path) -> str:
 
 
 class Session:
-    """One go at a run: from opening the folder to closing it."""
+    """One go at a run: from opening the folder to closing it. ``done`` counts rows on disk."""
 
     def __init__(
         self,
@@ -106,21 +111,24 @@ class Session:
         interrupts: Interrupts,
         on_event: OnEvent,
         load: LoadModel,
+        workers: Workers,
         manifest: dict[str, Any],
     ) -> None:
         self.prepared, self.plan = prepared, prepared.plan
         self.store, self.interrupts = store, interrupts
-        self.tell, self.load, self.manifest = on_event, load, manifest
+        self.tell, self.load, self.workers = on_event, load, workers
+        self.manifest = manifest
         self.cells = self.plan.cells()
-        self.expected = sum(map(self._rows_of, self.cells))
-        self.desk = RunDesk(store, interrupts, on_event, self.plan.judges, self.expected)
+        self.expected = sum(rows_planned(prepared, cell) for cell in self.cells)
+        self.begun, self.found, self.done = time.perf_counter(), len(store.keys), len(store.keys)
+        self.desk = RunDesk(store, interrupts, self._hear, self.plan.judges)
         self.failed: dict[str, str] = {}
 
     def run(self) -> None:
         """All cells, model by model."""
         self._save_manifest()
         self.store.write_text("plan.toml", self.plan.text(self.store.folder))
-        self.tell(RunStarted(self.store.folder, len(self.cells), self.expected, self.desk.done))
+        self.tell(RunStarted(self.store.folder, len(self.cells), self.expected, self.done))
         for spec in self.plan.models:
             with self._noting_warnings():
                 self._run_model(spec)
@@ -148,41 +156,56 @@ class Session:
         refuse_changed(self.store.folder, manifests.changed_model(self.manifest, spec, facts))
         self.manifest["models"][spec.label] = facts
         self._save_manifest()
-        folder = self.store.folder
-        jobs = {c.id: job_for(self.prepared, c, model, facts, folder) for c in cells}
+        work = CellWork(self.prepared, model, facts, self.store.folder, self.desk)
         for cell in cells:
             if not self.plan.skips(cell.benchmark):
-                refuse_bad_requests(cell, jobs[cell.id])
-        for cell in cells:
-            number = self.cells.index(cell) + 1
-            self.tell(CellStarted(cell.id, str(cell), number, len(self.cells)))
-            try:
-                run(jobs[cell.id], self.desk)
-                if self._measures_noise(cell):
-                    self._measure_noise(jobs[cell.id], cell)
-            except (NotPossible, BadInput) as error:
-                self.failed[str(cell)] = error.what
-                self.tell(CellFailed(cell.id, str(cell), error.what))
-                self._warn(f"{cell} could not be run: {error.what}")
+                refuse_bad_requests(cell, work.job(cell))
+        workers = min(self.workers.count, len(cells))
+        if workers < 2:
+            for message in work.messages(cells):
+                self._hear(message)
+        else:
+            self._share(work, spec, cells, Workers(workers, self.workers.set_up))
 
-    def _measures_noise(self, cell: Cell) -> bool:
-        """Once per model and benchmark, beside the first baseline."""
-        first = self.plan.regimes[0], self.plan.seeds[0]
-        return cell.is_baseline and (cell.regime, cell.seed) == first and self.plan.noise_sample > 0
+    def _share(self, work: CellWork, spec: ModelSpec, cells: list[Cell], workers: Workers) -> None:
+        """Chains go first: they take longest, and the short cells then fill what time is left."""
+        chains_first = sorted(cells, key=lambda cell: cell.regime.independent)
+        claims = Claims(tuple(chains_first), counter())
+        with threads_shared(workers.count) as threads:
+            order = Order(
+                self.prepared, spec, work.facts, self.store.folder, claims,
+                self.load, workers.set_up, threads,
+            )  # fmt: skip
+            with helpers(workers, order) as others:
+                for message in work.messages(claims):
+                    self._hear(message)
+                    for told in others.messages():
+                        self._hear(told)
+                for told in others.messages(to_the_end=True):
+                    self._hear(told)
 
-    def _noise_sample(self, cell: Cell) -> list[Case]:
-        return sample(self.prepared.cases(cell), self.plan.noise_sample, Seeds(cell.seed))
+    def _hear(self, message: Message) -> None:
+        """Take note of what a worker tells, and tell those who watch."""
+        if isinstance(message, Written):
+            self.done += message.rows
+            self.tell(
+                RowsWritten(message.cell, message.rows, self.done, self.expected, self._eta())
+            )
+            return
+        if isinstance(message, CellFailed):
+            self.failed[message.label] = message.reason
+            self._warn(f"{message.label} could not be run: {message.reason}")
+        if isinstance(message, Note):
+            self._warn(message.text)
+        self.tell(message)
 
-    def _rows_of(self, cell: Cell) -> int:
-        noise = self._noise_sample(cell) if self._measures_noise(cell) else []
-        return self.prepared.rows(cell) + sum(map(self.prepared.rows_of, noise))
-
-    def _measure_noise(self, job: Job, cell: Cell) -> None:
-        sheets = noise_sheets(self._noise_sample(cell))
-        if not self.desk.has(job.measuring.expected(sheets)):
-            with remembering_at_once(job.measuring.model):
-                rows = noise_rows(job.measuring, sheets)
-            self.desk.measured(cell.id, rows)
+    def _eta(self) -> float | None:
+        """Seconds to go at this session's pace so far."""
+        written = self.done - self.found
+        if not written:
+            return None
+        pace = (time.perf_counter() - self.begun) / written
+        return max(0, self.expected - self.done) * pace
 
     @contextmanager
     def _noting_warnings(self) -> Iterator[None]:
@@ -193,8 +216,7 @@ class Session:
                 yield
             finally:
                 for text in dict.fromkeys(str(w.message) for w in caught):
-                    self._warn(text)
-                    self.tell(Note(text))
+                    self._hear(Note(text))
 
     def _warn(self, text: str) -> None:
         text = text.replace(str(Path.home()), "~")

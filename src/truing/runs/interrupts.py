@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
@@ -16,14 +16,15 @@ class Interrupts:
     """Inside, Ctrl-C and SIGTERM raise ``KeyboardInterrupt``, but never while :meth:`held`: then
     it is raised when the held block ends. Outside the main thread nothing is changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Sequence[signal.Signals] = SIGNALS) -> None:
+        self._signals = signals
         self._before: dict[int, Any] = {}
         self._held = 0
         self._pending = False
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in self._signals:
                 self._before[number] = signal.signal(number, self._stop)
         return self
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,20 @@ except ImportError:  # pragma: no cover - Windows
 
 
 class Lock:
-    """Held from construction to :meth:`release`. Raises ``Locked`` naming the owner."""
+    """Held from construction to :meth:`release`. Raises ``Locked`` naming the owner, after having
+    tried for ``patience`` seconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = 0.0) -> None:
         self.path = path
         self._fd = -1
+        until = time.monotonic() + patience
         while self._fd < 0:
-            self._fd = self._try()
+            try:
+                self._fd = self._try()
+            except Locked:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.05)
 
     def release(self) -> None:
         if self._fd >= 0:

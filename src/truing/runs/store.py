@@ -7,7 +7,7 @@ verdicts-*.jsonl     what judges say of rows
 edits-*.jsonl        what making each edit took, and which failed
 interventions/       totals that a chain of edits goes on from
 summary.json         measures; can be made again from rows and verdicts
-lock                 names the one writer while there is one
+lock, lock-*         name the one writer, and its helpers, while there are any
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from truing.runs.lock import Lock
 from truing.types import Measure, Row, Verdict
 
 FORMAT = 1
+PATIENCE = 10.0
+"""Seconds to wait for the helpers of an owner that is gone."""
 T = TypeVar("T")
 
 
@@ -126,7 +128,8 @@ class Store:
     """The writer of a run folder. A context manager; holds the folder's lock.
 
     Every ``add`` is on disk when it returns. Rows and edits that are there already are not written
-    again.
+    again. Worker 0 owns the folder; the others help it, each in files of its own and on work that
+    no other has.
     """
 
     def __init__(self, folder: Path, worker: int = 0) -> None:
@@ -135,9 +138,11 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot("make", folder, error) from None
-        self._lock = Lock(folder / "lock")
+        self._lock = Lock(folder / (f"lock-{worker}" if worker else "lock"))
         self._files: dict[str, Appender] = {}
         try:
+            if not worker:
+                self._wait_for_helpers()
             for kind in ("rows", "verdicts", "edits"):
                 self._files[kind] = Appender(folder / f"{kind}-{worker}.jsonl")
         except BaseException:
@@ -159,6 +164,11 @@ class Store:
         for file in self._files.values():
             file.close()
         self._lock.release()
+
+    def _wait_for_helpers(self) -> None:
+        """Helpers of an owner that was killed die too, a moment later."""
+        for path in self.folder.glob("lock-*"):
+            Lock(path, PATIENCE).release()
 
     @cached_property
     def keys(self) -> set[str]:

@@ -54,7 +54,7 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
     or ``bh``) is over the family of tests of one table.
     """
     cells = {cell["id"]: cell for cell in read_manifest(folder).get("cells", [])}
-    tally = _tally(folder)
+    tally = _tally(folder, tuple(cells))
     made = _Making(tally, cells)
     measures = made.scores() + made.readings() + made.retention() + made.noise()
     meta = {
@@ -94,7 +94,7 @@ def costs(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _tally(folder: Path) -> Tally:
+def _tally(folder: Path, cells: Sequence[str]) -> Tally:
     stored: dict[str, list[Verdict]] = {}
     for verdict in read_verdicts(folder):
         slim = replace(verdict, why="", raw=None)
@@ -106,6 +106,7 @@ def _tally(folder: Path) -> Tally:
         if verdicts is None:
             verdicts = verdicts_on(row, extra)
         tally.add(row, verdicts)
+    tally.put_in_order(cells)
     tally.add_parents()
     return tally
 

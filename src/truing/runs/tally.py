@@ -69,6 +69,19 @@ class Tally:
         where = (row.cell, row.moment, step, row.aspect.partition("/")[0])
         self.moved[where] = self.moved.get(where, False) or differs(row.response, row.base)
 
+    def put_in_order(self, cells: Sequence[str]) -> None:
+        """Forget in which order, and by which worker, rows were written: random draws of the
+        statistics depend on the order of observations."""
+        number = {cell: i for i, cell in enumerate(cells)}
+        places = sorted(self.entries, key=lambda place: number.get(place.cell, len(number)))
+        self.entries = {
+            place: sorted(self.entries[place], key=lambda entry: entry.row.key) for place in places
+        }
+        self.judges = {place: self.judges[place] for place in places}
+        self.noise = {
+            where: sorted(rows, key=lambda row: row.key) for where, rows in self.noise.items()
+        }
+
     def add_parents(self) -> None:
         """Also count ``portability`` as a whole where it has several parts."""
         parts: dict[Place, list[Place]] = {}
