@@ -1,9 +1,10 @@
-"""What MEMIT, EMMET and AlphaEdit share: wanted values at one layer, closed by several layers below.
+"""What MEMIT, EMMET, AlphaEdit and PMET share: wanted values at one layer, closed by several below.
 
 For every request z is optimised: what the last edited block should put out at the subject's last
 token (Meng et al. 2023, section 4.2). Then, from the lowest edited layer up, each layer closes an
 equal share of what is still missing, R = (Z - H) / (layers left), with H measured on the weights
-edited so far. How a layer turns R and its keys K into dW is the method's own :data:`Close`.
+edited so far. How a layer turns R and its keys K into dW is the method's own :data:`Close`. PMET
+seeks z for the last MLP alone and divides by the root of the layers left (its :class:`Plan` says so).
 
 A key is the mean of the bare prompt's key and the mean key over prefixes. The objective reads the
 model's own logits; published code recomputes them from the last block, which is the same.
@@ -14,9 +15,10 @@ the down projection's input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -86,12 +88,21 @@ def guessed_layers(n_layers: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is the same for all requests. ``record`` goes into the origin."""
+    """Everything that is the same for all requests. ``record`` goes into the origin. z is what
+    ``site`` of the last edited layer should put out; a layer closes what is missing divided by the
+    number of layers left (``equal``) or its root."""
 
     layers: tuple[int, ...]
     objective: Objective
     prefixes: tuple[str, ...]
     record: Mapping[str, Any]
+    site: Literal["resid_post", "mlp_out"] = "resid_post"
+    spreading: Literal["equal", "root"] = "equal"
+
+    @property
+    def last(self) -> Place:
+        """Where z is."""
+        return Place(self.site, self.layers[-1])
 
     @classmethod
     def of(cls, model: Model, config: LayeredConfig, tuned: Tuned, settings: str) -> Plan:
@@ -139,10 +150,10 @@ class Layered:
     factors: Factors
 
 
-def targets(model: Model, requests: Sequence[EditRequest], plan: Plan) -> list[Wanted]:
-    """z for every request, each optimised on its own on the model as it stands."""
+def wishes_of(model: Model, requests: Sequence[EditRequest], plan: Plan) -> list[Wish]:
+    """What every request wants of the model: its target under every prefix, its subject kept."""
     speller = model.speller
-    wishes = [
+    return [
         Wish(
             request.id,
             tuple(target_line(speller, request, prefix) for prefix in plan.prefixes),
@@ -150,7 +161,15 @@ def targets(model: Model, requests: Sequence[EditRequest], plan: Plan) -> list[W
         )
         for request in requests
     ]
-    return optimise(model, Place("resid_post", plan.layers[-1]), wishes, plan.objective)
+
+
+def targets(model: Model, requests: Sequence[EditRequest], plan: Plan) -> list[Wanted]:
+    """z for every request, each optimised on its own on the model as it stands."""
+    return optimise(model, plan.last, wishes_of(model, requests, plan), plan.objective)
+
+
+Seek = Callable[[Model, Sequence[EditRequest], Plan], list[Wanted]]
+"""How z is found, for every request on its own, on the model as it stands."""
 
 
 def measure(
@@ -160,10 +179,10 @@ def measure(
     layer: int,
     under: Sequence[Change | None],
 ) -> tuple[Tensor, Tensor]:
-    """Keys ``(N, F)`` at ``layer`` and block outputs ``(N, D)`` at the last edited layer, both at
-    the subject's last token, each request under its own change; float32."""
+    """Keys ``(N, F)`` at ``layer`` and what is put out where z is ``(N, D)``, both at the
+    subject's last token, each request under its own change; float32."""
     count = len(plan.prefixes)
-    keys, last = Place("mlp_hidden", layer), Place("resid_post", plan.layers[-1])
+    keys, last = Place("mlp_hidden", layer), plan.last
     lines = [subject_line(model.speller, request, p) for request in requests for p in plan.prefixes]
     acts = capture(model, lines, [keys, last], [change for change in under for _ in plan.prefixes])
     keys_N_C_F = acts[keys].reshape(len(requests), count, -1)
@@ -199,7 +218,9 @@ def spread(
             rows = slice(at, at + len(group))
             at += len(group)
             missing_N_D = torch.stack(list(values)).to(now_N_D.device) - now_N_D[rows]
-            residual_D_N = missing_N_D.T.double() / (len(plan.layers) - number)
+            left = len(plan.layers) - number
+            share = left if plan.spreading == "equal" else math.sqrt(left)
+            residual_D_N = missing_N_D.T.double() / share
             keys_F_N = keys_N_F[rows].T.double()
             factors = close(layer, residual_D_N, keys_F_N)
             _refuse_not_finite(group, layer, factors)
@@ -235,6 +256,7 @@ class Solver:
     plan: Plan
     close: Close
     seed: int
+    seek: Seek = targets
 
     def total(
         self, model: Model, requests: Sequence[EditRequest], before: Intervention
@@ -242,7 +264,7 @@ class Solver:
         """All requests in one update of every edited layer, on top of ``before``."""
         check(model, requests, self.method, needs_subject=True)
         with model.applied(before):
-            wanted = targets(model, requests, self.plan)
+            wanted = self.seek(model, requests, self.plan)
             values = [w.value_D for w in wanted]
             [layered] = spread(model, [requests], [values], self.plan, self.close)
         return self._finished(model, requests, layered, wanted, before)
@@ -253,7 +275,7 @@ class Solver:
         """One update per group; their optimisations and passes are shared."""
         for group in groups:
             check(model, group, self.method, needs_subject=True)
-        wanted = iter(targets(model, [r for group in groups for r in group], self.plan))
+        wanted = iter(self.seek(model, [r for group in groups for r in group], self.plan))
         found = [[next(wanted) for _ in group] for group in groups]
         values = [[w.value_D for w in each] for each in found]
         made = spread(model, groups, values, self.plan, self.close)

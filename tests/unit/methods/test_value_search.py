@@ -12,6 +12,7 @@ from truing.errors import EditFailed
 from truing.methods.kernels import values
 from truing.methods.kernels.capture import Place, capture
 from truing.methods.kernels.lines import essence_line, subject_line, target_line
+from truing.methods.kernels.upward import Upward
 from truing.methods.kernels.values import Objective, Wish, optimise
 from truing.models.handle import Model
 from truing.types import EditRequest
@@ -88,6 +89,14 @@ def test_small_batches_change_nothing() -> None:
     model.budget.tokens = 1
     for one, other in zip(whole, optimise(model, PLACES[0], wishes(model), OBJECTIVE), strict=True):
         assert torch.allclose(one.delta_D, other.delta_D, rtol=1e-3, atol=1e-4)
+
+
+def test_the_search_takes_the_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, taken = make("llama"), []
+    right = Upward.logits
+    monkeypatch.setattr(Upward, "logits", lambda self: taken.append(self) or right(self))
+    optimise(model, PLACES[0], wishes(model), OBJECTIVE)
+    assert len(taken) > OBJECTIVE.steps
 
 
 def test_whole_passes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,9 @@ from truing.models.spans import Span
 @dataclass(frozen=True, slots=True)
 class Place:
     """``mlp_hidden``: keys, the input of the down projection. ``mlp_out``: its output, bias
-    included. ``resid_post``: the output of the block."""
+    included. ``attn_out``: what attention puts out. ``resid_post``: the output of the block."""
 
-    site: Literal["mlp_hidden", "mlp_out", "resid_post"]
+    site: Literal["mlp_hidden", "mlp_out", "attn_out", "resid_post"]
     layer: int
 
     def hook(self, model: Model) -> Hook:

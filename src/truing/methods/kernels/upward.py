@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -137,16 +137,21 @@ class Upward:
 
 
 def best_passes(
-    model: Model, lines: Sequence[Line], firsts: Sequence[int], start: int
+    model: Model,
+    lines: Sequence[Line],
+    firsts: Sequence[int],
+    start: int,
+    watching: AbstractContextManager[object] | None = None,
 ) -> tuple[Passes, Tensor]:
-    """The cheapest passes that give right logits, and the logits ``(N, V)`` of an unchanged pass.
+    """The cheapest passes that give right logits, and the logits ``(N, V)`` of an unchanged pass,
+    which is a whole one and goes on inside ``watching`` (hooks that only look).
 
     What the shortcut gives must agree with a whole pass to the square root of the precision.
     """
-    whole = Whole(model, lines)
-    with evaluating(model.hf):
+    whole, hooked = Whole(model, lines), model.hooked
+    with evaluating(model.hf), watching or nullcontext():
         want = whole.logits()
-    if model.hooked:
+    if hooked:
         return whole, want
     try:
         upward = Upward(model, lines, firsts, start)
