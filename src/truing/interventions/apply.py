@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from truing.errors import NotPossible
 from truing.interventions.bank import Bank
 from truing.interventions.fit import Fit, transposed
-from truing.interventions.parts import ActivationOp, Dense, LowRank, Part, WeightDelta
+from truing.interventions.parts import ActivationOp, Codebook, Dense, LowRank, Part, WeightDelta
 from truing.models.positions import Layout
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class Applied:
     """The whole model under ``parts``. A context manager; implements ``asks.Rows``.
 
     Weights are changed in place on entry and restored bit for bit on exit, also when entering
-    fails half-way. Activation ops act on every row of every forward pass.
+    fails half-way. Activation ops and codebooks act on every row of every forward pass.
     """
 
     def __init__(self, arch: Arch, parts: Sequence[Part]) -> None:
         self._arch = arch
         self._weights = [part for part in parts if isinstance(part, WeightDelta)]
-        ops = tuple(part for part in parts if isinstance(part, ActivationOp))
-        self._bank = Bank(arch, [ops], every_row=True)
+        acting = tuple(part for part in parts if isinstance(part, ActivationOp | Codebook))
+        self._bank = Bank(arch, [acting], every_row=True)
         self._undo = ExitStack()
 
     def __enter__(self) -> Applied:

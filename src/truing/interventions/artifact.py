@@ -20,11 +20,12 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from truing.errors import BadInput, CannotLoad, NotPossible, TruingError, WrongBase
-from truing.interventions.fit import Fit
+from truing.interventions.fit import Fit, check_codebook
 from truing.interventions.intervention import Base, Intervention, Origin
 from truing.interventions.ops import OPS
 from truing.interventions.parts import (
     ActivationOp,
+    Codebook,
     Dense,
     LowRank,
     Orientation,
@@ -71,13 +72,19 @@ class OpPart(_Strict):
     positions: Positions
 
 
+class CodebookPart(_Strict):
+    kind: Literal["codebook"] = "codebook"
+    param: str
+
+
 class PrefixPart(_Strict):
     kind: Literal["prompt-prefix"] = "prompt-prefix"
     text: str
 
 
-KINDS = {"low-rank", "dense", "activation-op", "prompt-prefix"}
-AnyPart = Annotated[LowRankPart | DensePart | OpPart | PrefixPart, Field(discriminator="kind")]
+KINDS = {"low-rank", "dense", "activation-op", "codebook", "prompt-prefix"}
+Written = LowRankPart | DensePart | OpPart | CodebookPart | PrefixPart
+AnyPart = Annotated[Written, Field(discriminator="kind")]
 
 
 class Header(_Strict):
@@ -94,7 +101,7 @@ class Header(_Strict):
 
 def save(iv: Intervention, folder: str | Path) -> Path:
     """Write ``iv`` into ``folder`` (made if needed); each file is replaced in one step."""
-    parts: list[LowRankPart | DensePart | OpPart | PrefixPart] = []
+    parts: list[Written] = []
     tensors = {f"memo.{name}": tensor for name, tensor in iv.memo.items()}
     for at, part in enumerate(iv.parts):
         kind, named = _split(part)
@@ -146,6 +153,8 @@ def load(
             Fit(model.arch).targets(iv.weights)
             for op in iv.ops:
                 model.arch.site(op.site, op.layer)
+            for book in iv.codebooks:
+                check_codebook(model.arch, book)
         except NotPossible:
             raise
         except TruingError as error:
@@ -240,11 +249,12 @@ def _unknown(folder: Path, kind: str, name: Any, known: set[str]) -> CannotLoad:
     )
 
 
-def _split(
-    part: Part,
-) -> tuple[LowRankPart | DensePart | OpPart | PrefixPart, dict[str, Tensor]]:
+def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     if isinstance(part, PromptPrefix):
         return PrefixPart(text=part.text), {}
+    if isinstance(part, Codebook):
+        named = {"keys": part.keys, "values": part.values, "radii": part.radii}
+        return CodebookPart(param=part.param), named
     if isinstance(part, ActivationOp):
         header = OpPart(
             site=part.site,
@@ -264,14 +274,14 @@ def _split(
     return dense, {"delta": delta.delta}
 
 
-def _join(
-    part: LowRankPart | DensePart | OpPart | PrefixPart, at: int, tensors: dict[str, Tensor]
-) -> Part:
+def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
     def tensor(role: str) -> Tensor:
         return tensors[f"parts.{at}.{role}"]
 
     if isinstance(part, PrefixPart):
         return PromptPrefix(part.text)
+    if isinstance(part, CodebookPart):
+        return Codebook(part.param, tensor("keys"), tensor("values"), tensor("radii"))
     if isinstance(part, OpPart):
         return ActivationOp(
             site=part.site,

@@ -1,8 +1,8 @@
 """One batch, many interventions: every row carries its own.
 
 Low-rank deltas run as stacked side branches, ``y += (x @ right[row]) @ left[row].T``, in float32
-whatever the model's dtype; activation ops run as stacked calls of their op. Rows without a part at
-a place are not computed there.
+whatever the model's dtype; activation ops run as stacked calls of their op; codebooks are looked up
+row by row. Rows without a part at a place are not computed there.
 
 Shape letters: B batch rows, R rows that carry a part here, E distinct entries here, T tokens,
 I/O in and out features, K rank, M directions, D width.
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from truing.errors import NotPossible
-from truing.interventions.fit import Fit
+from truing.interventions.fit import Fit, module_of
+from truing.interventions.lookups import lookups
 from truing.interventions.ops import OPS
 from truing.interventions.parts import ActivationOp, LowRank, Part, WeightDelta, digest
+from truing.interventions.seats import Seats
 from truing.models.positions import Layout
-from truing.models.sites import is_linear
 
 if TYPE_CHECKING:
     from truing.models.arch import Arch
@@ -53,6 +54,7 @@ class Bank:
         self._index = None if every_row or len(parts) == 1 else index
         self._branches = _branches(arch, parts)
         self._stages = _stages(parts)
+        self._lookups = lookups(arch, parts)
         self._layout: Layout | None = None
         self._told = False
         self._hooks = ExitStack()
@@ -61,7 +63,9 @@ class Bank:
     @property
     def whole_logits(self) -> bool:
         head = self._arch.head
-        return any(branch.module is head for branch in self._branches) or any(
+        modules = [branch.module for branch in self._branches]
+        modules += [lookup.module for lookup in self._lookups]
+        return any(module is head for module in modules) or any(
             site in ("head_in", "logits") for site, _ in self._stages
         )
 
@@ -72,10 +76,15 @@ class Bank:
                     branch.hook, with_kwargs=True, prepend=True
                 )  # first: a weight is inside its module, whatever else looks at the output
                 hooks.callback(handle.remove)
+            for lookup in self._lookups:
+                handle = lookup.module.register_forward_hook(
+                    lookup.hook(self._told_layout), with_kwargs=True
+                )
+                hooks.callback(handle.remove)
             for (site, layer), stages in self._stages.items():
                 hook = self._arch.site(site, layer)
                 hooks.callback(hook.register(self._runner(stages)).remove)
-            if self._stages:
+            if self._stages or self._lookups:
                 hf = self._arch.hf
                 hooks.callback(hf.register_forward_pre_hook(self._look, with_kwargs=True).remove)
                 hooks.callback(hf.register_forward_hook(self._forget, always_call=True).remove)
@@ -96,6 +105,8 @@ class Bank:
     def _seat(self) -> None:
         for branch in self._branches:
             branch.seat(self._index)
+        for lookup in self._lookups:
+            lookup.seat(self._index)
         for stages in self._stages.values():
             for stage in stages:
                 stage.seat(self._index)
@@ -108,41 +119,22 @@ class Bank:
     def _forget(self, module: nn.Module, args: Any, output: Any) -> None:
         self._layout, self._told = None, False
 
+    def _told_layout(self) -> Layout:
+        if self._layout is None:
+            raise NotPossible(
+                "an activation op met a forward pass of a part of the model",
+                "Call the whole model, so that it can be told prompt from padding.",
+            )
+        return self._layout
+
     def _runner(self, stages: Sequence[_Stage]) -> Any:
         def run(acts: Tensor) -> Tensor:
-            layout = self._layout
-            if layout is None:
-                raise NotPossible(
-                    "an activation op met a forward pass of a part of the model",
-                    "Call the whole model, so that it can be told prompt from padding.",
-                )
+            layout = self._told_layout()
             for stage in stages:
                 acts = stage(acts, layout)
             return acts
 
         return run
-
-
-class _Seats:
-    """Which rows of the batch carry which entry of a stack. ``rows_R is None``: all carry entry 0."""
-
-    def __init__(self, members: Sequence[int]) -> None:
-        self._entry = {change: entry for entry, change in enumerate(members)}
-        self.n_rows: int | None = None
-        self.rows_R: Tensor | None = None
-        self.which_R = torch.zeros(1, dtype=torch.long)
-
-    def seat(self, index: Sequence[int] | None) -> None:
-        if index is None:
-            return
-        pairs = [(row, self._entry[c]) for row, c in enumerate(index) if c in self._entry]
-        self.n_rows = len(index)
-        self.rows_R = torch.tensor([row for row, _ in pairs], dtype=torch.long)
-        self.which_R = torch.tensor([entry for _, entry in pairs], dtype=torch.long)
-
-    @property
-    def empty(self) -> bool:
-        return self.rows_R is not None and self.rows_R.numel() == 0
 
 
 class _Branch:
@@ -157,7 +149,7 @@ class _Branch:
     ) -> None:
         self.module = module
         self.rows = slice(None) if rows is None else slice(*rows)
-        self.seats = _Seats(members)
+        self.seats = Seats(members)
         self.left_E_O_K = _stack([d.left for d in deltas])
         self.right_E_I_K = _stack([d.right for d in deltas])
         self._taken: tuple[Tensor, Tensor] | None = None
@@ -233,7 +225,7 @@ class _Stage:
     def __init__(self, members: Sequence[int], ops: Sequence[ActivationOp]) -> None:
         op = OPS.get(ops[0].op)
         inf = float("inf")
-        self.seats = _Seats(members)
+        self.seats = Seats(members)
         self._run = op.run
         self._vectors_E_M_D = torch.stack([op.prepare(o.vector.detach().cpu()) for o in ops])
         self._numbers_3_E = torch.tensor(
@@ -313,23 +305,9 @@ def _branches(arch: Arch, parts: Sequence[Sequence[Part]]) -> list[_Branch]:
                 key = (part.param, part.rows, bucket)
             found[key][change] = part.delta
     return [
-        _Branch(_module(arch, param, rows), rows, list(members), list(members.values()))
+        _Branch(module_of(arch, param, rows), rows, list(members), list(members.values()))
         for (param, rows, _), members in found.items()
     ]
-
-
-def _module(arch: Arch, param: str, rows: tuple[int, int] | None) -> nn.Module:
-    """The module whose output ``param`` decides linearly."""
-    path, _, leaf = param.rpartition(".")
-    module = arch.hf.get_submodule(path)
-    assert isinstance(module, nn.Module)
-    table = isinstance(module, nn.Embedding) and rows is None
-    if leaf != "weight" or not (table or is_linear(module)):
-        raise NotPossible(
-            f"'{param}' of a {type(module).__name__} cannot be one row of a batch",
-            "Give a Dense delta, or use model.using(...).",
-        )
-    return module
 
 
 def _stages(parts: Sequence[Sequence[Part]]) -> dict[tuple[str, int], list[_Stage]]:

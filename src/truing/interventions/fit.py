@@ -1,4 +1,4 @@
-"""Whether weight deltas fit a model: names, shapes, ties."""
+"""Whether weight deltas and codebooks fit a model: names, shapes, ties."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from truing.errors import BadInput, NotPossible
-from truing.interventions.parts import Dense, LowRank, WeightDelta
+from truing.interventions.parts import Codebook, Dense, LowRank, WeightDelta
+from truing.models.sites import is_linear
 
 if TYPE_CHECKING:
     from truing.models.arch import Arch
@@ -59,6 +60,20 @@ def parameter_of(arch: Arch, name: str) -> nn.Parameter:
     return found
 
 
+def module_of(arch: Arch, param: str, rows: tuple[int, int] | None) -> nn.Module:
+    """The module whose output ``param`` decides linearly."""
+    path, _, leaf = param.rpartition(".")
+    module = arch.hf.get_submodule(path)
+    assert isinstance(module, nn.Module)
+    table = isinstance(module, nn.Embedding) and rows is None
+    if leaf != "weight" or not (table or is_linear(module)):
+        raise NotPossible(
+            f"'{param}' of a {type(module).__name__} cannot be one row of a batch",
+            "Give a Dense delta, or use model.using(...).",
+        )
+    return module
+
+
 def transposed(arch: Arch, param: str) -> bool:
     """Whether the parameter is stored (d_in, d_out): the weight of a ``Conv1D``."""
     module, _, leaf = param.rpartition(".")
@@ -88,6 +103,19 @@ def check_shape(arch: Arch, parameter: Tensor, part: WeightDelta) -> None:
     if got != want:
         raise BadInput(
             f"'{part.param}': the delta is {tuple(got)}, the weight needs {tuple(want)}",
+            "Was the intervention made for another model?",
+        )
+
+
+def check_codebook(arch: Arch, book: Codebook) -> None:
+    """Raise BadInput where the model has no such matrix, or one of another shape."""
+    shape = _shape(arch, parameter_of(arch, book.param), book.param)
+    want = shape[::-1] if transposed(arch, book.param) else shape
+    got = [book.values.shape[1], book.keys.shape[1]]
+    if got != want:
+        raise BadInput(
+            f"'{book.param}': the codebook maps {got[1]} to {got[0]} features, the weight "
+            f"{want[-1]} to {want[0]}",
             "Was the intervention made for another model?",
         )
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from truing.errors import NotPossible
 from truing.interventions.parts import (
     ActivationOp,
+    Codebook,
     Dense,
     LowRank,
     Part,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActivationOp",
     "Base",
+    "Codebook",
     "Dense",
     "Intervention",
     "LowRank",
@@ -143,7 +145,7 @@ def _facts(request: EditRequest) -> list[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """A change of a model: weight deltas, activation ops and prompt prefixes.
+    """A change of a model: weight deltas, activation ops, codebooks and prompt prefixes.
 
     Implements :class:`truing.models.asks.Change`. ``memo`` holds tensors that a method needs to go
     on from here (moments, projections); they change no answer and are not part of ``id``.
@@ -206,6 +208,10 @@ class Intervention:
         return tuple(part for part in self.parts if isinstance(part, ActivationOp))
 
     @property
+    def codebooks(self) -> tuple[Codebook, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Codebook))
+
+    @property
     def prefixes(self) -> tuple[PromptPrefix, ...]:
         return tuple(part for part in self.parts if isinstance(part, PromptPrefix))
 
@@ -217,7 +223,7 @@ class Intervention:
     @property
     def prompt_only(self) -> bool:
         """Whether the model itself stays the base model."""
-        return not self.weights and not self.ops
+        return all(isinstance(part, PromptPrefix) for part in self.parts)
 
     def rewrite(self, prompt: Prompt) -> Prompt:
         """``prompt`` with this intervention's prefixes in front of its (last) user text."""

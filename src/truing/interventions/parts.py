@@ -122,6 +122,39 @@ class ActivationOp:
         return _digest(facts, self.vector)
 
 
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """Values for what a linear module puts out at the last prompt token, looked up by its input.
+
+    ``param`` is the module's weight. The nearest of ``keys`` (n, d_in) decides: within its radius
+    (``radii`` (n,), Euclidean) the output becomes its row of ``values`` (n, d_out). The decision
+    falls once, when the prompt is read; the tokens that follow meet it through the KV cache only.
+    """
+
+    param: str
+    keys: Tensor
+    values: Tensor
+    radii: Tensor
+
+    def __post_init__(self) -> None:
+        n = self.keys.shape[0]
+        shapes = self.keys.ndim, self.values.ndim, tuple(self.radii.shape), self.values.shape[0]
+        if not n or shapes != (2, 2, (n,), n):
+            raise BadInput(
+                f"codebook of '{self.param}': keys {tuple(self.keys.shape)}, values "
+                f"{tuple(self.values.shape)} and radii {tuple(self.radii.shape)} do not belong together",
+                "Give (n, d_in), (n, d_out) and (n,), with n of at least 1.",
+            )
+        if not all(bool(torch.isfinite(t).all()) for t in (self.keys, self.values, self.radii)):
+            raise BadInput(
+                f"codebook of '{self.param}': its numbers are not finite", "Check how it was made."
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        return _digest(["codebook", self.param], self.keys, self.values, self.radii)
+
+
 @dataclass(frozen=True)
 class PromptPrefix:
     """Text put in front of a string prompt or of the last user message, exactly as written.
@@ -137,7 +170,7 @@ class PromptPrefix:
         return _digest(["prefix", self.text])
 
 
-Part = WeightDelta | ActivationOp | PromptPrefix
+Part = WeightDelta | ActivationOp | Codebook | PromptPrefix
 
 
 def _digest(facts: list[object], *tensors: Tensor) -> str:
@@ -175,7 +208,7 @@ def total(parts: Iterable[Part]) -> tuple[Part, ...]:
         if isinstance(item, tuple):
             merged += _sum(groups[item])
         else:
-            assert isinstance(item, ActivationOp | PromptPrefix)
+            assert isinstance(item, ActivationOp | Codebook | PromptPrefix)
             merged.append(item)
     return tuple(merged)
 
