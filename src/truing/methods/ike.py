@@ -1,0 +1,293 @@
+"""IKE: the new fact after demonstrations of what a new fact changes and what it leaves alone.
+
+Zheng et al. 2023, "Can We Edit Factual Knowledge by In-Context Learning?" Every record of a training
+file gives three demonstrations: *copy* (the fact, asked as it is told), *update* (asked in other
+words) and *retain* (another fact, which stays). Those most similar to the edit stand in front, most
+similar first, then the new fact and what is asked:
+
+    New Fact: {p} {t}
+    Prompt: {p} {t}          or {rephrase} {t}, or {another prompt} {its own answer}
+
+    ...
+    New Fact: {p} {t}
+    Prompt: {question}
+
+What the reference got wrong: its cache of embeddings is named after the size of the training set, not its
+content; it can only teacher-force, for one edit at a time, and nothing of it can be saved; nothing keeps
+the record that is edited from being its own demonstration. Here a demonstration that names an edited
+subject or holds an edited prompt is never used, several edits share one context, and what that context
+costs is in the origin. The paper's fixed shares of the three kinds and its order (nearest last) are not
+those of the reference, which takes what is nearest of all three; Truing follows the reference.
+
+Demonstrations should come from other records than those that are measured: a *retain* line that happens
+to be somebody's locality question gives its answer away. For the embedded model they are the last
+``RESERVED`` facts of its world in the order of the benchmark ``world``, which smaller runs do not reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from truing.benchmarks.benchmark import load
+from truing.errors import BadInput, BadRequest
+from truing.interventions.intervention import Intervention, Origin, Part, PromptPrefix
+from truing.methods.context import ROOM
+from truing.methods.method import Method, MethodConfig
+from truing.methods.requests import check
+from truing.methods.retrieval import Retriever, Sentences, TfIdf
+from truing.methods.settings import given, key_of
+from truing.models.engine import max_positions
+from truing.models.handle import Model
+from truing.models.spans import spaced
+from truing.types import Case, EditRequest
+
+FACT, LEAD = "New Fact: ", "Prompt: "
+RESERVED = 200
+Kind = Literal["tfidf", "sentence"]
+
+
+class IkeConfig(MethodConfig):
+    """Where demonstrations come from and how many are told; None means: the model's tuned value."""
+
+    demonstrations: Path | None = Field(
+        None,
+        description="file of records in the layout of the benchmark custom, with rephrases and "
+        "locality; none is needed for the embedded model",
+    )
+    k: int | None = Field(None, ge=0, description="demonstrations per edit")
+    retriever: Kind = Field("tfidf", description="tfidf, or sentence (needs sentence-transformers)")
+    encoder: str = Field("all-MiniLM-L6-v2", description="the sentence encoder")
+    max_tokens: int | None = Field(
+        None, ge=1, description="leave out demonstrations, the last first, beyond this many tokens"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """``max_tokens`` None: nothing is left out, a context that is too long is refused."""
+
+    k: int = 16
+    max_tokens: int | None = None
+
+
+TABLE = {"pocket": Tuned(k=1, max_tokens=384)}
+"""Other models: the published 16. The embedded one follows a fact less, the more it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A demonstration, what it asks, and the record it comes from."""
+
+    text: str
+    asked: str
+    prompt: str
+    subject: str | None
+
+
+def told(prompt: str, target: str) -> str:
+    """``New Fact: {prompt} {target}`` on a line of its own."""
+    return f"{FACT}{prompt}{spaced(prompt, target)}\n"
+
+
+def demonstrations(case: Case) -> Iterator[Demonstration]:
+    """Copy, update and retain, as far as the record has another phrasing and another fact."""
+    [request] = case.requests
+    asked = [(request.prompt, request.target_new)]
+    rephrase = next((p for p in case.probes if p.aspect == "generalization"), None)
+    if rephrase is not None:
+        asked.append((str(rephrase.prompt), request.target_new))
+    other = next((p for p in case.probes if p.aspect.startswith("locality") and p.reference), None)
+    if other is not None:
+        asked.append((str(other.prompt), str(other.reference)))
+    fact = told(request.prompt, request.target_new)
+    for prompt, answer in asked:
+        text = f"{fact}{LEAD}{prompt}{spaced(prompt, answer)}\n\n"
+        yield Demonstration(text, prompt, request.prompt, request.subject)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Demonstrations, how the similar ones are found, and what to record about them."""
+
+    texts: tuple[Demonstration, ...]
+    retriever: Retriever
+    note: dict[str, Any]
+
+    def similar(self, request: EditRequest) -> Iterator[Demonstration]:
+        """Most similar first, to the edit told and asked as it is."""
+        if self.texts:
+            query = f"{told(request.prompt, request.target_new)}{LEAD}{request.prompt}\n\n"
+            yield from (self.texts[at] for at in self.retriever.ranked(query))
+
+
+def _pool(model: Model, config: IkeConfig) -> Pool:
+    if config.demonstrations is not None:
+        path = config.demonstrations.expanduser()
+        modified = path.stat().st_mtime_ns if path.exists() else 0
+        return _read(str(path), modified, config.retriever, config.encoder)
+    if key_of(model) == "pocket":
+        return _read(None, 0, config.retriever, config.encoder)
+    raise BadInput(
+        f"ike has no demonstrations for '{model.name}'",
+        "Set demonstrations to a file of records with rephrases and locality; ice needs none.",
+    )
+
+
+@lru_cache(maxsize=2)
+def _read(path: str | None, modified: int, retriever: Kind, encoder: str) -> Pool:
+    """Remembered by file and time of change: a chain of edits asks for the same pool every time."""
+    loaded = load("world") if path is None else load("custom", path)
+    cases = loaded.cases if path is not None else loaded.cases[-RESERVED:]
+    texts = tuple(each for case in cases for each in demonstrations(case))
+    note = {
+        "source": loaded.source.path,
+        "sha256": loaded.source.sha256,
+        "records": len(cases),
+        "unusable": len(loaded.quarantined),
+    }
+    plain = [each.text for each in texts]
+    found = TfIdf(plain) if retriever == "tfidf" else Sentences(plain, encoder)
+    return Pool(texts, found, note)
+
+
+def _names(name: str | None, text: str) -> bool:
+    """Whether ``text`` holds ``name`` as whole words."""
+    wanted = re.escape((name or "").strip())
+    return bool(wanted) and re.search(rf"(?<!\w){wanted}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _mentions(text: str, requests: Sequence[EditRequest]) -> bool:
+    """Whether a demonstration is about something that is edited."""
+    return any(_names(r.subject, text) or _names(r.prompt, text) for r in requests)
+
+
+def _chosen(pool: Pool, requests: Sequence[EditRequest], facts: str, k: int) -> list[str]:
+    """The ``k`` most similar ones of each request; everybody's best first, then the second best."""
+
+    def usable(each: Demonstration) -> bool:
+        about = (each.subject, each.prompt, each.asked)
+        return not _mentions(each.text, requests) and not any(_names(x, facts) for x in about)
+
+    lists = []
+    for request in requests:
+        usables = (each.text for each in pool.similar(request) if usable(each))
+        lists.append([text for text, _ in zip(usables, range(k), strict=False)])
+    rounds = zip_longest(*lists)
+    return list(dict.fromkeys(text for round in rounds for text in round if text is not None))
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a total tells: other methods' prefixes, demonstrations, facts, then the lead."""
+
+    others: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, iv: Intervention) -> _Context:
+        texts = [part.text for part in iv.prefixes if part.text != LEAD]
+        shown = [t for t in texts if t.startswith(FACT) and t.endswith("\n\n")]
+        facts = [t for t in texts if t.startswith(FACT) and not t.endswith("\n\n")]
+        others = [t for t in texts if not t.startswith(FACT)]
+        return cls(tuple(others), tuple(shown), tuple(facts))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (*self.others, *self.shown, *self.facts, LEAD)
+
+    def tokens(self, model: Model) -> int:
+        return len(model.speller.prompt_ids("".join(self.texts)))
+
+    def within(self, model: Model, most: int | None) -> _Context:
+        """With as many demonstrations as fit, from the first on."""
+        shown = self.shown
+        while most is not None and shown and self._with(shown).tokens(model) > most:
+            shown = shown[:-1]
+        return self._with(shown)
+
+    def _with(self, shown: tuple[str, ...]) -> _Context:
+        return _Context(self.others, shown, self.facts)
+
+
+def make(
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: IkeConfig,
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """Demonstrations for the new facts, then those of earlier ones, then all facts in order.
+
+    ``max_tokens`` cuts the demonstrations from their end: the least similar ones of the oldest edits.
+    Raises ``BadRequest`` where the context does not fit, or the facts alone exceed ``max_tokens``.
+    """
+    check(model, requests, "ike", needs_subject=False)
+    before = so_far if so_far is not None else Intervention()
+    tuned = TABLE.get(key_of(model) or "")
+    settings = tuned or Tuned()
+    k, most = given(config.k, settings.k), given(config.max_tokens, settings.max_tokens)
+    pool = _pool(model, config) if k else Pool((), TfIdf(()), {})
+    old = _Context.of(before)
+    facts = (*old.facts, *(told(r.prompt, r.target_new) for r in requests))
+    fresh = _chosen(pool, requests, "".join(facts), k)
+    kept = [text for text in old.shown if text not in fresh and not _mentions(text, requests)]
+    wanted = _Context(old.others, (*fresh, *kept), facts)
+    context = wanted.within(model, most)
+    tokens = context.tokens(model)
+    _check_room(model, context, tokens, most)
+    record = {
+        **config.model_dump(mode="json"),
+        "k": k,
+        "max_tokens": most,
+        "settings": "published" if tuned is None else "table:pocket",
+        "pool": dict(pool.note),
+        "told": len(context.shown),
+        "left_out": len(wanted.shown) - len(context.shown),
+        "tokens": tokens,
+    }
+    origin = Origin.of(model, "ike", record, requests, so_far=so_far)
+    parts: list[Part] = [part for part in before.parts if not isinstance(part, PromptPrefix)]
+    base = Intervention(tuple(parts), before.memo)
+    return base.then([PromptPrefix(text) for text in context.texts], origin=origin)
+
+
+def _check_room(model: Model, context: _Context, tokens: int, most: int | None) -> None:
+    limit = max_positions(model.hf)
+    count = f"{len(context.shown)} demonstrations and {len(context.facts)} fact(s)"
+    if most is not None and tokens > most:
+        raise BadRequest(
+            f"ike: the facts alone take {tokens} tokens; max_tokens is {most}",
+            "Raise max_tokens, or tell fewer facts at a time.",
+        )
+    if limit is not None and tokens + ROOM > limit:
+        raise BadRequest(
+            f"ike: {count} take {tokens} tokens; '{model.name}' has {limit} positions, "
+            f"{ROOM} of them kept for a question and its answer",
+            "Set max_tokens to leave out the least similar demonstrations, or lower k.",
+        )
+
+
+def each(
+    model: Model, groups: Sequence[Sequence[EditRequest]], config: IkeConfig
+) -> list[Intervention]:
+    """A context of its own for every group."""
+    return [make(model, group, config) for group in groups]
+
+
+IKE = Method(
+    name="ike",
+    make=make,
+    config=IkeConfig,
+    summary="the new fact after demonstrations of what such facts change and what they do not",
+    paper="Zheng et al. 2023 (IKE)",
+    acts_on="prompt",
+    each=each,
+)
