@@ -25,6 +25,7 @@ from truing.cli import (
     reproduce,
     run_plan,
     stats,
+    train,
 )
 from truing.errors import BadInput, TruingError
 
@@ -45,6 +46,7 @@ app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(doctor.doctor)
 app.add_typer(stats.app, name="stats")
+app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.add_typer(pocket.app, name="pocket")
 
