@@ -1,7 +1,11 @@
-"""How fast many single edits are measured: one at a time, and as rows of shared batches.
+"""How fast many single edits are made and measured: one at a time, and as rows of shared batches.
 
-64 different rank-1 edits, 10 questions each. Three ways to the same answers, timed in turn on the
-same machine, threads and model, caches off, best of several rounds:
+First the whole job on the embedded model: 64 ROME edits of facts of the world and the first ten
+questions of each, once edit by edit (make, apply, ask one after the other, restore) and once as
+rows (all made together, all asked in mixed batches). The settings are the same, prefixes included.
+
+Then asking alone: 64 different rank-1 edits, 10 questions each. Three ways to the same answers,
+timed in turn on the same machine, threads and model, caches off, best of several rounds:
 
     one by one    apply an edit, ask its questions one after the other, restore
     edit by edit  apply an edit, ask its questions in one batch, restore
@@ -10,9 +14,7 @@ same machine, threads and model, caches off, best of several rounds:
 Three kinds of question: the likelihood of one continuation, the likelihoods of four continuations
 of each prompt (multiple choice), and a generated answer of ten tokens.
 
-Run: python benchmarks/per_row.py [--edits N] [--rounds N] [--threads N] [--rome] [--json]
-With --rome: real ROME edits of the embedded model and the first ten probes of their cases, instead
-of random rank-1 changes of a random model and random words.
+Run: python benchmarks/per_row.py [--edits N] [--rounds N] [--threads N] [--json]
 """
 
 from __future__ import annotations
@@ -33,9 +35,14 @@ from typing import Any
 import torch
 import transformers
 
+from truing.benchmarks.benchmark import load
 from truing.interventions.intervention import Intervention, LowRank, WeightDelta
+from truing.methods.kernels import contexts
+from truing.methods.rome import ROME, RomeConfig
 from truing.models.asks import Decoding, GenerateAsk, Generated, ScoreAsk, Scored
 from truing.models.handle import Model
+from truing.seeds import Seeds
+from truing.types import EditRequest
 
 QUESTIONS = 10
 CHOICES = 4
@@ -110,20 +117,68 @@ def questions(model: Model, edits: Sequence[Intervention]) -> list[Question]:
     ]
 
 
-def rome(model: Model, n: int) -> list[Question]:
-    """Real edits: cases of the embedded world, each with a ROME edit of its own."""
-    from truing.benchmarks.benchmark import load
-    from truing.methods.rome import ROME
+@dataclass(frozen=True)
+class Task:
+    """One fact to edit in and what is then asked: a likelihood and a generated answer each."""
 
-    cases = load("world", limit=n).cases
+    request: EditRequest
+    prompts: tuple[str, ...]
+
+    def asks(self, under: Intervention | None) -> list[ScoreAsk | GenerateAsk]:
+        decoding = Decoding(max_new_tokens=NEW_TOKENS)
+        found: list[ScoreAsk | GenerateAsk] = []
+        for prompt in self.prompts:
+            found.append(ScoreAsk(prompt, self.request.target_new, under))
+            found.append(GenerateAsk(prompt, decoding, under))
+        return found
+
+
+def tasks(n: int) -> list[Task]:
+    """Facts of the embedded world with their first questions, half of which are scored."""
+    found = []
+    for case in load("world", limit=n).cases:
+        prompts = [p.prompt for p in case.probes if isinstance(p.prompt, str)]
+        found.append(Task(case.requests[0], tuple(prompts[: QUESTIONS // 2])))
+    return found
+
+
+def ask(model: Model, asks: Sequence[ScoreAsk | GenerateAsk]) -> list[Scored | Generated]:
+    """All likelihoods in one call, all generations in another; answers in the order of ``asks``."""
+    scored = iter(model.score([a for a in asks if isinstance(a, ScoreAsk)]))
+    written = iter(model.generate([a for a in asks if isinstance(a, GenerateAsk)]))
+    return [next(scored) if isinstance(a, ScoreAsk) else next(written) for a in asks]
+
+
+def whole_job(model: Model, todo: Sequence[Task], config: RomeConfig) -> dict[str, Any]:
+    """Edit and ask, one by one and as rows."""
     assert ROME.each is not None
-    edits = ROME.each(model, [case.requests for case in cases], ROME.config())
-    return [
-        Question(probe.prompt, probe.choices, iv)
-        for case, iv in zip(cases, edits, strict=True)
-        for probe in [p for p in case.probes if p.choices and isinstance(p.prompt, str)][:QUESTIONS]
-        if isinstance(probe.prompt, str)
-    ]
+    clock = time.perf_counter
+    with model.uncached():
+        begun, editing, slow = clock(), 0.0, []
+        for task in todo:
+            at = clock()
+            iv = ROME.make(model, [task.request], config)
+            editing += clock() - at
+            with model.using(iv):
+                for each in task.asks(None):
+                    slow += ask(model, [each])
+        one_by_one = {"whole": clock() - begun, "editing": editing}
+        begun = clock()
+        edits = ROME.each(model, [[task.request] for task in todo], config)
+        editing = clock() - begun
+        rows = [a for task, iv in zip(todo, edits, strict=True) for a in task.asks(iv)]
+        fast = ask(model, rows)
+        per_row = {"whole": clock() - begun, "editing": editing}
+    differing, worst = differences(slow, fast)
+    return {
+        "edits": len(todo),
+        "asks": len(fast),
+        "one_by_one": one_by_one,
+        "per_row": per_row,
+        "times_faster": one_by_one["whole"] / per_row["whole"],
+        "answers_that_differ": differing,
+        "largest_logprob_difference": worst,
+    }
 
 
 def by_edit(asks: Sequence[Any]) -> list[list[Any]]:
@@ -230,18 +285,16 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--rome", action="store_true", help="real edits of the embedded model")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as cache:
-        if given.rome:
-            model = Model.load("truing/pocket", cache=Path(cache))
-            asked = rome(model, given.edits)
-        else:
-            model = synthetic(Path(cache))
-            asked = questions(model, random_edits(model, given.edits))
+        pocket = Model.load("truing/pocket", cache=Path(cache))
+        prefixes = contexts.sample(pocket, ((6, 1),), Seeds(0).child("contexts"))
+        whole = whole_job(pocket, tasks(given.edits), RomeConfig(contexts=prefixes))
+        model = synthetic(Path(cache))
+        asked = questions(model, random_edits(model, given.edits))
         size = sum(parameter.numel() for parameter in model.hf.parameters())
         results = measure(model, asked, given.rounds)
     report = {
@@ -249,14 +302,21 @@ def main() -> None:
         "model": model.name,
         "parameters": size,
         "edits": given.edits,
+        "whole_job": whole,
         "results": results,
     }
     if given.json:
         sys.stdout.write(json.dumps(report, indent=1) + "\n")
         return
     about = ", ".join(f"{k} {v}" for k, v in report["machine"].items())
+    slow, fast = whole["one_by_one"], whole["per_row"]
     lines = [
         about,
+        f"{pocket.name}: {whole['edits']} ROME edits made and asked, {whole['asks']} asks: one by one "
+        f"{slow['whole']:.2f} s ({slow['editing']:.2f} s of it editing), per row {fast['whole']:.2f} s "
+        f"({fast['editing']:.2f} s)",
+        f"  per row is {whole['times_faster']:.1f}x faster; {whole['answers_that_differ']} answers "
+        f"differ, log-probs by at most {whole['largest_logprob_difference']:.1e}",
         f"{model.name}: {size / 1e6:.1f}M parameters, {len(by_edit(asked))} rank-1 edits",
     ]
     for r in results:

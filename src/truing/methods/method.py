@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +24,28 @@ class MethodConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides what the method makes, JSON-like: the settings, and of every file
+        or folder that they name the hash of its content."""
+        found: dict[str, Any] = self.model_dump(mode="json")
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Path):
+                found[name] = [found[name], _content(value.expanduser())]
+        return found
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files with their names; empty where there is nothing."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    for file_path in files:
+        digest.update(f"{file_path.relative_to(path)} {_content(file_path)}\n".encode())
+    return digest.hexdigest() if files else ""
 
 
 class Make(Protocol):
@@ -73,6 +97,7 @@ METHODS: Registry[Method] = Registry(
             "fine-tune one layer on the target read at the last prompt token",
         ),
         "ft_m": Entry("truing.methods.ft:FT_M", "fine-tune one layer on the teacher-forced target"),
+        "lora": Entry("truing.methods.lora:LORA", "train low-rank factors beside chosen matrices"),
         "rome": Entry(
             "truing.methods.rome:ROME", "rank-one update of one MLP at the subject's last token"
         ),
@@ -88,6 +113,30 @@ METHODS: Registry[Method] = Registry(
         "alphaedit": Entry(
             "truing.methods.alphaedit:ALPHAEDIT",
             "updates in the null space of ordinary text, sparing earlier edits",
+        ),
+        "pmet": Entry(
+            "truing.methods.pmet:PMET",
+            "MEMIT with values sought for attention and MLP together",
+        ),
+        "ultraedit": Entry(
+            "truing.methods.ultraedit:ULTRAEDIT",
+            "a ridge regression on normalised gradients of one backward pass",
+        ),
+        "kn": Entry(
+            "truing.methods.kn:KN",
+            "write the new answer over the old one in the neurons that hold it",
+        ),
+        "mend": Entry(
+            "truing.methods.mend:MEND",
+            "a trained network turns an edit's gradient into a local change",
+        ),
+        "ike": Entry(
+            "truing.methods.ike:IKE",
+            "the new fact after demonstrations of what such facts change",
+        ),
+        "grace": Entry(
+            "truing.methods.grace:GRACE",
+            "a codebook of answers at one layer, looked up by the prompt's last token",
         ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "prompt": Entry(

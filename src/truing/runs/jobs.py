@@ -42,7 +42,7 @@ def job_for(
         model=facts["fingerprint"],
         tokenizer=facts["tokenizer"],
         method=method.name,
-        config=config.model_dump(mode="json"),
+        config=config.facts(),
         benchmark=loaded.dataset,
         source=loaded.source.sha256,
         regime=cell.regime.id,

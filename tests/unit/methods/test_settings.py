@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from asking import make
 from truing.methods import ft, memit, rome
 from truing.methods.kernels.contexts import STARTERS, sample
+from truing.methods.method import MethodConfig
 from truing.methods.settings import KNOWN, at_depth, key_of, look_up
 from truing.models.answers import NoAnswers
 from truing.seeds import Seeds
@@ -63,3 +66,23 @@ def test_prefixes_are_sentences_that_the_seed_decides() -> None:
         assert prefix.startswith(STARTERS[i % 5])
         assert prefix.endswith(". ")
         assert "\n" not in prefix
+
+
+def test_facts_hold_the_content_of_files_that_settings_name(tmp_path: Path) -> None:
+    """Two runs with one path and other content behind it are two runs."""
+
+    class Config(MethodConfig):
+        checkpoint: Path | None = None
+
+    folder = tmp_path / "editor"
+    nothing = Config(checkpoint=folder).facts()
+    folder.mkdir()
+    (folder / "a").write_text("one")
+    one = Config(checkpoint=folder).facts()
+    (folder / "a").write_text("two")
+    two = Config(checkpoint=folder).facts()
+    assert len({str(facts["checkpoint"]) for facts in (nothing, one, two)}) == 3
+    assert Config().facts() == {"seed": 0, "checkpoint": None}
+    (folder / "a").write_text("one")
+    assert Config(checkpoint=folder).facts() == one
+    assert Config(checkpoint=folder / "a").facts() != one
