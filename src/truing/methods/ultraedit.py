@@ -30,7 +30,7 @@ from torch import Tensor
 
 from truing.errors import BadInput, EditFailed, TruingWarning
 from truing.interventions.intervention import Intervention, LowRank, Origin, WeightDelta
-from truing.methods.kernels.gradients import Flow, flows
+from truing.methods.kernels.gradient_factors import Signal, gradient_factors
 from truing.methods.kernels.lines import answer_line
 from truing.methods.kernels.normaliser import Normaliser
 from truing.methods.kernels.solve import Factors, least_squares
@@ -134,22 +134,24 @@ class _Turn:
 def _turns(model: Model, groups: Sequence[Sequence[EditRequest]], plan: _Plan) -> list[_Turn]:
     """Passes are shared by all groups; the loss is the mean over a minibatch's target tokens."""
     lines = [[answer_line(model.speller, request) for request in group] for group in groups]
-    seen = iter(flows(model, plan.slots, [line for group in lines for line in group]))
+    flat = [line for group in lines for line in group]
+    seen = iter(gradient_factors(model, plan.slots, flat))
     turns = []
     for group in lines:
-        found = [next(seen) for _ in group]
+        found = [tuple(each.at(line.reads) for each in next(seen)) for line in group]
         order = sorted(range(len(group)), key=lambda i: -len(group[i].ids))
-        tokens = [0] * len(group)
+        share = [0.0] * len(group)  # of the minibatch's tokens
         for at in range(0, len(order), plan.minibatch):
             batch = order[at : at + plan.minibatch]
+            tokens = sum(len(group[j].reads) for j in batch)
             for i in batch:
-                tokens[i] = sum(len(group[j].reads) for j in batch)
-        per_slot: list[list[Flow]] = [list(each) for each in zip(*found, strict=True)]
+                share[i] = len(group[i].reads) / tokens
+        per_slot: list[list[Signal]] = [list(each) for each in zip(*found, strict=True)]
         turns.append(
             _Turn(
-                tuple(torch.cat([flow.inputs_R_F for flow in each]) for each in per_slot),
+                tuple(torch.cat([signal.inputs_R_F for signal in each]) for each in per_slot),
                 tuple(
-                    torch.cat([flow.grads_R_D / n for flow, n in zip(each, tokens, strict=True)])
+                    torch.cat([s * signal.grads_R_D for signal, s in zip(each, share, strict=True)])
                     for each in per_slot
                 ),
             )

@@ -15,12 +15,10 @@ from truing.errors import BadInput, TruingWarning
 from truing.interventions.artifact import load
 from truing.interventions.intervention import Intervention
 from truing.methods import ultraedit
-from truing.methods.kernels.gradients import flows
-from truing.methods.kernels.lines import Line, answer_line
+from truing.methods.kernels.lines import answer_line
 from truing.methods.kernels.normaliser import Normaliser
 from truing.methods.ultraedit import ULTRAEDIT, UltraEditConfig, learned, normalisers_of, shift
 from truing.models.answers import NoAnswers
-from truing.models.arch import Slot
 from truing.models.asks import ScoreAsk
 from truing.models.handle import Model
 from truing.types import EditRequest
@@ -82,34 +80,6 @@ def test_no_rows_change_nothing() -> None:
 
 
 # gradients and the solve
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "phi3", "opt"])
-def test_in_the_last_layer_flows_add_up_to_the_gradient_of_the_weight(family: str) -> None:
-    """There, only tokens that are read can move the loss."""
-    model = make(family)
-    lines = [answer_line(model.speller, request) for request in (A, B)]
-    slots = [model.arch.down(2), model.arch.mlp_in(2)[-1]]
-    found = flows(model, slots, lines)
-    for slot, *each in zip(slots, *found, strict=True):
-        got = sum(flow.grads_R_D.T @ flow.inputs_R_F for flow in each)
-        want = slot_gradient(model, slot, lines)
-        assert torch.allclose(torch.as_tensor(got), want, rtol=1e-3, atol=1e-4)
-
-
-def slot_gradient(model: Model, slot: Slot, lines: list[Line]) -> Tensor:
-    """d loss / d W as autograd has it, ``(d_out, d_in)``."""
-    weight = slot.stored
-    weight.requires_grad_(True)
-    loss = torch.zeros(())
-    for line in lines:
-        logits = model.hf(input_ids=torch.tensor([line.ids])).logits[0, list(line.reads)]
-        labels = torch.tensor(line.labels)
-        loss = loss + torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-    (grad,) = torch.autograd.grad(loss, weight)
-    weight.requires_grad_(False)
-    math = grad.T if slot.transposed else grad
-    return math if slot.rows is None else math[slot.rows]
 
 
 @pytest.mark.parametrize("tokens", [2, 3, 7])

@@ -30,10 +30,19 @@ from truing.models.handle import Model
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One line at one matrix, float32: dL/dW = grads_R_D.T @ inputs_R_F."""
+    """One line at one matrix, float32: dL/dW = grads_R_D.T @ inputs_R_F. ``tokens_R`` (int64) are
+    the tokens' numbers in the line."""
 
     inputs_R_F: Tensor
     grads_R_D: Tensor
+    tokens_R: Tensor
+
+    def at(self, tokens: Sequence[int]) -> Signal:
+        """Of these tokens only."""
+        kept_R = torch.isin(self.tokens_R, torch.tensor(tokens))
+        home = self.inputs_R_F.device
+        here = kept_R.to(home)
+        return Signal(self.inputs_R_F[here], self.grads_R_D[here], self.tokens_R[kept_R])
 
 
 _NOTHING = Line(())
@@ -111,5 +120,6 @@ def _signals(
             inputs_T_F = inputs_B_T_F[row, : len(line.ids)].float()
             grads_T_D = grads_B_T_D[row, : len(line.ids)].float()
             kept_T = grads_T_D.any(-1) & inputs_T_F.any(-1)
-            found[row].append(Signal(inputs_T_F[kept_T], grads_T_D[kept_T]))
+            tokens_R = kept_T.nonzero()[:, 0].cpu()
+            found[row].append(Signal(inputs_T_F[kept_T], grads_T_D[kept_T], tokens_R))
     return [tuple(each) for each in found]
