@@ -25,6 +25,7 @@ from truing.cli import (
     reproduce,
     run_plan,
     stats,
+    trace,
     train,
 )
 from truing.errors import BadInput, TruingError
@@ -44,6 +45,7 @@ app.command("run")(run_plan.run)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
+app.command("trace")(trace.trace)
 app.command("doctor")(doctor.doctor)
 app.add_typer(stats.app, name="stats")
 app.add_typer(train.app, name="train")

@@ -1,0 +1,77 @@
+"""A heat map as a self-contained SVG: rows by name, columns by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+CELL, LEFT, TOP, GAP = 18, 150, 44, 26
+LOW, HIGH = (247, 247, 250), (60, 20, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """``values[row][column]``; ``marked`` rows are set off. ``unit`` is what a value is."""
+
+    title: str
+    rows: Sequence[str]
+    values: Sequence[Sequence[float]]
+    columns: str
+    unit: str
+    marked: frozenset[int] = frozenset()
+
+    @property
+    def top(self) -> float:
+        """The value of the darkest cell."""
+        return max((v for row in self.values for v in row), default=0.0)
+
+
+def shade(value: float, top: float) -> tuple[int, int, int]:
+    """The colour of a value between 0 and ``top``."""
+    part = min(1.0, max(0.0, value / top)) if top > 0 else 0.0
+    red, green, blue = (round(a + part * (b - a)) for a, b in zip(LOW, HIGH, strict=True))
+    return red, green, blue
+
+
+def svg(maps: Sequence[Heatmap]) -> str:
+    """The maps below each other."""
+    width = LEFT + max(len(row) for each in maps for row in each.values) * CELL + 120
+    parts, y = [], GAP
+    for each in maps:
+        parts.append(_one(each, y))
+        y += TOP + len(each.rows) * CELL + GAP
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" '
+        f'height="{y}" role="img" font-family="system-ui, sans-serif" font-size="11">'
+        f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def _one(each: Heatmap, y: int) -> str:
+    parts = [f'<text x="8" y="{y}" font-size="13" font-weight="600">{escape(each.title)}</text>']
+    base = y + 14
+    for r, (name, row) in enumerate(zip(each.rows, each.values, strict=True)):
+        weight = ' font-weight="700"' if r in each.marked else ""
+        text_y = base + r * CELL + CELL - 5
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{text_y}" text-anchor="end"{weight}>{escape(name)}</text>'
+        )
+        for c, value in enumerate(row):
+            colour = "rgb({},{},{})".format(*shade(value, each.top))
+            label = f"{name.strip()}, {each.columns} {c}: {value:.3f} {each.unit}"
+            parts.append(
+                f'<rect x="{LEFT + c * CELL}" y="{base + r * CELL}" width="{CELL - 1}" '
+                f'height="{CELL - 1}" fill="{colour}"><title>{escape(label)}</title></rect>'
+            )
+    below = base + len(each.rows) * CELL + 12
+    step = max(1, len(each.values[0]) // 12) if each.values else 1
+    for c in range(0, len(each.values[0]) if each.values else 0, step):
+        x = LEFT + c * CELL + CELL // 2
+        parts.append(f'<text x="{x}" y="{below}" text-anchor="middle">{c}</text>')
+    end = LEFT + (len(each.values[0]) if each.values else 0) * CELL + 8
+    parts.append(f'<text x="{end}" y="{below}">{escape(each.columns)}</text>')
+    parts.append(
+        f'<text x="{end}" y="{base + 12}">darkest {each.top:.2f} {escape(each.unit)}</text>'
+    )
+    return "".join(parts)
