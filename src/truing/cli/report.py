@@ -35,5 +35,6 @@ def report(
         emit({"page": path, "measures": records(measures, cells)}, "", True)
         return
     console = stdout()
-    console.print(comparison(measures, cells, width=console.width))
+    costs = {cell: cost for run in loaded for cell, cost in run.meta.get("edits", {}).items()}
+    console.print(comparison(measures, cells, width=console.width, costs=costs))
     note(f"page: {path}")

@@ -107,7 +107,8 @@ def run(
         )
         return
     console = stdout()
-    console.print(comparison(done.measures, done.cells, width=console.width))
+    costs = done.meta.get("edits")
+    console.print(comparison(done.measures, done.cells, width=console.width, costs=costs))
     note(f"{result.rows} rows in {result.folder}; `truing report {result.folder}` makes the page")
 
 

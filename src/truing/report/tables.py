@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -23,6 +24,7 @@ from truing.report.grid import (
 )
 from truing.types import Measure
 
+NO_EDITS = "none"
 Record = dict[str, str | int | float | bool | list[str] | None]
 NAMES: dict[Kind, str] = {
     "score": "columns of scores",
@@ -44,13 +46,15 @@ def comparison(
     *,
     width: int = 100,
     kinds: Sequence[Kind] = ("score",),
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Group:
     """Tables of methods against (aspect x protocol), one set per model, benchmark and regime.
 
     ``cells`` is the manifest's description of the cells (tells apart settings of one method).
     ``width`` is the terminal's width in characters; wide comparisons continue in further tables.
     ``kinds`` chooses among scores, readings and compatibility columns; each kind has tables of its
-    own. Raises ``BadInput`` where two results would
+    own. ``costs`` (:func:`truing.runs.summary.costs`, by cell) adds what making the edits took.
+    Raises ``BadInput`` where two results would
     have to share a place.
     """
     held = list(measures)
@@ -65,6 +69,8 @@ def comparison(
                 parts.append(Text(" · ".join(n for n in names if n), style="bold"))
                 parts += [_table(grid, chunk) for chunk in _chunks(grid, columns, width)]
                 parts.append(Text(""))
+        if (table := _costs(grid, costs or {})) is not None:
+            parts += [table, Text("")]
     parts.append(Text(_caption(held), style="dim"))
     if rest := _left_out(held, kinds):
         parts.append(Text(rest, style="dim"))
@@ -144,6 +150,31 @@ def _table(grid: Grid, columns: Sequence[Column]) -> Table:
         table.add_column(_header(grid, column), justify="right", no_wrap=True)
     for line in grid.lines:
         table.add_row(Text(line.label), *(_cell(grid.at(line, c)) for c in columns))
+    return table
+
+
+def _costs(grid: Grid, costs: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """Seconds and memory per edit of the grid's methods; the baseline makes no edits."""
+    rows = []
+    for line in grid.lines:
+        measure = next((m for c in grid.columns if (m := grid.at(line, c)) is not None), None)
+        if measure is not None and measure.cell in costs and line.method != NO_EDITS:
+            rows.append((line, costs[measure.cell]))
+    if not rows:
+        return None
+    table = Table(header_style="bold", padding=(0, 1))
+    table.add_column("method", no_wrap=True)
+    for name in ("edits", "failed", "seconds per edit", "peak memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line, cost in rows:
+        seconds, peak = cost.get("seconds_per_edit"), cost.get("peak_bytes")
+        table.add_row(
+            Text(line.label),
+            str(cost["edits"]),
+            str(cost["failed"]),
+            "·" if seconds is None else f"{seconds:.3g}",
+            "·" if peak is None else f"{peak / 2**20:,.0f} MiB",
+        )
     return table
 
 

@@ -62,3 +62,15 @@ def test_records_are_json_and_keep_missing_numbers_missing(run: Run) -> None:
     assert again[0]["missing"] == 3
     assert len(again) == len(run.measures)
     assert {"method", "protocol", "judge", "n", "p_adjusted", "flags"} <= set(again[0])
+
+
+def test_what_an_edit_costs_stands_below(run: Run) -> None:
+    cell = next(m.cell for m in run.measures if m.method == "ft_m" and m.regime == "single")
+    cost = {"edits": 7, "failed": 1, "seconds_per_edit": 0.1234, "peak_bytes": 3 * 2**20}
+    text = shown(run, costs={cell: cost})
+    assert "seconds per edit" in text
+    assert "0.123" in text
+    assert "3 MiB" in text
+    assert "seconds per edit" not in shown(run)
+    unknown = shown(run, costs={cell: {**cost, "seconds_per_edit": None, "peak_bytes": None}})
+    assert "MiB" not in unknown
