@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-CELL, LEFT, TOP, GAP = 18, 150, 44, 26
+CELL, LEFT, TOP, GAP, BESIDE = 18, 150, 44, 26, 190
+LETTER = 8
+"""Pixels per letter of a title, rather too many."""
 LOW, HIGH = (247, 247, 250), (60, 20, 120)
 
 
@@ -36,7 +38,8 @@ def shade(value: float, top: float) -> tuple[int, int, int]:
 
 def svg(maps: Sequence[Heatmap]) -> str:
     """The maps below each other."""
-    width = LEFT + max(len(row) for each in maps for row in each.values) * CELL + 120
+    grid = max(len(row) for each in maps for row in each.values) * CELL
+    width = max(LEFT + grid + BESIDE, *(8 + LETTER * len(each.title) for each in maps))
     parts, y = [], GAP
     for each in maps:
         parts.append(_one(each, y))
