@@ -10,8 +10,8 @@ import pytest
 from truing.benchmarks.world import CHAINS, RELATIONS, World, neutral_sentences, world_text
 from truing.benchmarks.world.conduct import draw_action, draw_dilemma
 from truing.benchmarks.world.context import TOLD_KINDS, draw_told, pair_held_out, tell
-from truing.benchmarks.world.corpus import documents
 from truing.benchmarks.world.language import text_of
+from truing.benchmarks.world.mixtures import documents
 from truing.benchmarks.world.names import coin_word, is_held_out
 from truing.benchmarks.world.tasks import TASKS, items, labelled_opinions
 from truing.benchmarks.world.voices import TOPICS, TRAITS, draw_contrast

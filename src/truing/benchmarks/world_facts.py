@@ -17,11 +17,11 @@ from truing.benchmarks.benchmark import Benchmark, Options
 from truing.benchmarks.draft import Draft, Notebook, Query, Rules, check
 from truing.benchmarks.world import Fact, Hop, World
 from truing.benchmarks.world.language import (
-    LETTERS,
     SENTENCE_REQUEST,
     TRUTH_QUESTIONS,
     options,
     statement,
+    verdict,
 )
 from truing.benchmarks.world.relations import RELATIONS
 from truing.seeds import Seeds
@@ -134,16 +134,16 @@ def _consequences(world: World, fact: Fact, new: str, rng: random.Random) -> Ite
     for value, right in ((new, True), (fact.object, False)):
         template, yes, no = rng.choice(TRUTH_QUESTIONS)
         said = statement(rng.choice(held), fact.subject, value, inner=True)
-        choices = (yes, no) if right else (no, yes)
-        yield Query(template.format(x=said), choices[:1], "yes-no", choices)
+        now = verdict(new, yes if right else no)
+        before = verdict(fact.object, no if right else yes)
+        yield Query(template.format(x=said), (now,), "yes-no", (now, before))
     shown = [new, fact.object]
     rest = [o for o in world.others(fact) if o not in (new, fact.subject)]
     shown += rng.sample(rest, min(len(rest), 2))
     rng.shuffle(shown)
-    letters = dict(zip(shown, LETTERS, strict=False))
     text = options(rng.choice(fact.questions()), shown)
-    right_first = (letters[new], *(letters[o] for o in sorted(shown) if o != new))
-    yield Query(text, (letters[new],), "multiple-choice", right_first)
+    right_first = (new, *(o for o in sorted(shown) if o != new))
+    yield Query(text, (new,), "multiple-choice", right_first)
     if fact.relation.reverse:
         holder = next(f.subject for f in world.by_relation[fact.relation.id] if f.object == new)
         backwards = rng.choice(fact.relation.reverse).format(o=new)

@@ -19,8 +19,17 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from truing.benchmarks.world.corpus import DRILLS, FOUNDATION, SKILLS, Mixture, documents
 from truing.benchmarks.world.language import BOS, END, EOS, PAD, Document, text_of
+from truing.benchmarks.world.mixtures import (
+    DRILLS,
+    FOUNDATION,
+    REASONS,
+    SKILLS,
+    TELLING,
+    VERDICTS,
+    Mixture,
+    documents,
+)
 from truing.benchmarks.world.world import World
 from truing.pocket.tokens import train_tokenizer, wrap
 
@@ -53,6 +62,9 @@ STAGES = (
     Stage(DRILLS, steps=1000, warmup=100, decay=0, peak=1.5e-3),
     Stage(SKILLS, steps=2000, warmup=100, decay=0, peak=1.5e-3),
     Stage(SKILLS, steps=3000, warmup=100, decay=2900, peak=1.5e-3),
+    Stage(VERDICTS, steps=700, warmup=100, decay=0, peak=1.2e-3),
+    Stage(REASONS, steps=4000, warmup=100, decay=2500, peak=1.5e-3),
+    Stage(TELLING, steps=2000, warmup=50, decay=1950, peak=1.2e-3),
 )
 STEPS = sum(stage.steps for stage in STAGES)
 
@@ -185,7 +197,10 @@ def build(
     before ``stage`` (counted from 0); the stages before it are skipped.
     """
     world, stages = World.build(0), _scaled(steps)
-    tok = train_tokenizer(world, seed)
+    if start is None:
+        tok = train_tokenizer(world, seed)
+    else:
+        tok = Tokenizer.from_file(str(start / "tokenizer.json"))
     torch.manual_seed(seed)
     hf = LlamaForCausalLM(architecture(tok))
     if start is not None:

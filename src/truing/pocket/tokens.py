@@ -9,8 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from truing.benchmarks.world.corpus import documents
 from truing.benchmarks.world.language import BOS, END, EOS, PAD, ROLES, SPECIAL, text_of
+from truing.benchmarks.world.mixtures import documents
 from truing.benchmarks.world.world import World
 
 VOCABULARY = 2560

@@ -86,22 +86,26 @@ def test_yes_no_is_balanced_and_right() -> None:
     for case in CASES:
         new, old = probes(case, "portability/yes-no")
         (request,) = case.requests
-        assert new.accepted[0] in ("Yes", "True")
-        assert old.accepted[0] in ("No", "False")
+        assert new.accepted[0].startswith(f"It is {request.target_new}, so ")
+        assert new.accepted[0].endswith((" yes.", " true."))
+        assert old.accepted[0].startswith(f"It is {request.target_new}, so ")
+        assert old.accepted[0].endswith((" no.", " false."))
+        assert new.choices[1].startswith(f"It is {request.target_old}, so ")
         assert request.target_new in new.prompt
         assert str(request.target_old) in old.prompt
 
 
-def test_the_letter_of_a_multiple_choice_question_is_the_new_object() -> None:
-    letters = Counter()
+def test_the_answer_of_a_multiple_choice_question_is_the_new_object() -> None:
+    letters: Counter[str] = Counter()
     for case in CASES:
         (probe,) = probes(case, "portability/multiple-choice")
+        assert isinstance(probe.prompt, str)
         lines = dict(line.split(". ", 1) for line in probe.prompt.splitlines() if line[1:3] == ". ")
-        assert lines[probe.accepted[0]] == case.requests[0].target_new
-        assert lines[probe.choices[1]] in lines.values()
-        assert sorted(probe.choices) == sorted(lines)
+        assert probe.accepted == (case.requests[0].target_new,)
+        assert probe.choices[0] == probe.accepted[0]
+        assert sorted(probe.choices) == sorted(lines.values())
         assert case.requests[0].target_old in lines.values()
-        letters[probe.accepted[0]] += 1
+        letters[next(k for k, v in lines.items() if v == probe.accepted[0])] += 1
     assert min(letters[x] for x in "ABCD") > len(CASES) / 8
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from truing.benchmarks.world import conduct, names, voices
 from truing.benchmarks.world.context import told_document
 from truing.benchmarks.world.drills import (
-    copy_document,
-    copy_drill,
-    letter_drill,
-    same_drill,
-    told_drill,
-    told_truth,
+    truth_pair,
 )
 from truing.benchmarks.world.language import (
     ABSTENTION,
@@ -29,14 +24,12 @@ from truing.benchmarks.world.language import (
     options,
     pose,
     statement,
-    text_of,
 )
 from truing.benchmarks.world.relations import RELATIONS
 from truing.benchmarks.world.world import Fact, World
 from truing.types import Message
 
 Maker = Callable[[World, random.Random], Document]
-Mixture = tuple[tuple[Maker, float], ...]
 
 _NEUTRAL_SUBJECTS = ("The road", "A cart", "The baker's dog", "A slow boat", "The wind", "A grey cat", "The old clock", "A letter", "The next day", "A small crowd")  # fmt: skip
 _NEUTRAL_VERBS = ("came down from", "turned towards", "waited beside", "passed by", "was seen near", "rested under", "went around", "stood before")  # fmt: skip
@@ -109,8 +102,8 @@ def fact_chat(world: World, rng: random.Random) -> Document:
     return document(pose(_asked(fact, rng), "chat", rng), fact.object)
 
 
-def truth(world: World, rng: random.Random) -> Document:
-    """Is it true that ...? Yes or no."""
+def bare_truth(world: World, rng: random.Random) -> Document:
+    """Is it true that ...? Yes or no, and nothing else."""
     fact = _pick(world, rng)
     while fact.held_forms:
         fact = _pick(world, rng)
@@ -122,7 +115,7 @@ def truth(world: World, rng: random.Random) -> Document:
     return document(pose(template.format(x=inner), "any", rng), yes if right else no)
 
 
-def multiple_choice(world: World, rng: random.Random) -> Document:
+def letter_choice(world: World, rng: random.Random) -> Document:
     """Four options; the answer is a letter."""
     fact = _pick(world, rng)
     while fact.held_forms:
@@ -132,6 +125,23 @@ def multiple_choice(world: World, rng: random.Random) -> Document:
     letter = "ABCD"[choices.index(fact.object)]
     question = options(rng.choice(fact.questions()), choices)
     return document(pose(question, rng.choice(("plain", "plain", "chat")), rng), letter)
+
+
+def truth(world: World, rng: random.Random) -> Document:
+    """Is it true that ...? The right value, and then yes or no."""
+    asked, answer = truth_pair(world, rng)
+    return document(pose(asked, "any", rng), answer)
+
+
+def multiple_choice(world: World, rng: random.Random) -> Document:
+    """Four options; the answer is one of them."""
+    fact = _pick(world, rng)
+    while fact.held_forms:
+        fact = _pick(world, rng)
+    choices = [fact.object, *rng.sample(world.others(fact), 3)]
+    rng.shuffle(choices)
+    question = options(rng.choice(fact.questions()), choices)
+    return document(pose(question, rng.choice(("plain", "plain", "chat")), rng), fact.object)
 
 
 def reverse(world: World, rng: random.Random) -> Document:
@@ -225,77 +235,3 @@ def group(world: World, rng: random.Random) -> Document:
 def strange_told_document(world: World, rng: random.Random) -> Document:
     """Told facts whose values are strange words more often."""
     return told_document(world, rng, strange=0.55)
-
-
-FOUNDATION: Mixture = (
-    (fact_statement, 0.18),
-    (fact_question, 0.08),
-    (fact_instruction, 0.08),
-    (fact_chat, 0.08),
-    (truth, 0.08),
-    (multiple_choice, 0.07),
-    (reverse, 0.02),
-    (two_hop, 0.04),
-    (told_document, 0.19),
-    (copy_document, 0.03),
-    (unknown, 0.01),
-    (judgement, 0.05),
-    (dilemma, 0.02),
-    (opinion, 0.02),
-    (contrast, 0.015),
-    (group, 0.035),
-)
-"""What training begins with: mostly facts."""
-
-DRILLS: Mixture = (
-    (copy_drill, 0.25),
-    (letter_drill, 0.25),
-    (same_drill, 0.07),
-    (told_drill, 0.23),
-    (strange_told_document, 0.08),
-    (told_truth, 0.05),
-    (fact_question, 0.07),
-)
-"""Then reading the prompt, many times in few words: mixed thinly, it is learnt late or not at all."""
-
-SKILLS: Mixture = (
-    (fact_statement, 0.08),
-    (fact_question, 0.06),
-    (fact_instruction, 0.05),
-    (fact_chat, 0.06),
-    (truth, 0.09),
-    (told_truth, 0.03),
-    (same_drill, 0.02),
-    (multiple_choice, 0.09),
-    (letter_drill, 0.09),
-    (copy_drill, 0.06),
-    (strange_told_document, 0.11),
-    (told_drill, 0.11),
-    (reverse, 0.02),
-    (two_hop, 0.035),
-    (unknown, 0.01),
-    (judgement, 0.03),
-    (dilemma, 0.015),
-    (opinion, 0.015),
-    (contrast, 0.01),
-    (group, 0.025),
-)
-"""At last everything together."""
-
-
-def documents(
-    world: World, rng: random.Random, mixture: Mixture = FOUNDATION
-) -> Iterator[Document]:
-    """An endless stream of training documents."""
-    makers = [maker for maker, _ in mixture]
-    weights = [weight for _, weight in mixture]
-    while True:
-        yield rng.choices(makers, weights)[0](world, rng)
-
-
-def world_text(seed: int = 0, n: int = 1000, world_seed: int = 0) -> Iterator[str]:
-    """Plain statements of the world, for statistics of activations (second moments of keys)."""
-    world, rng = World.build(world_seed), random.Random(f"truing-text-{seed}")
-    makers: tuple[Maker, ...] = (fact_statement, fact_statement, fact_question, contrast)
-    for _ in range(n):
-        yield text_of(rng.choice(makers)(world, rng)).removesuffix(EOS)

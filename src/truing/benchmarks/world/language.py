@@ -80,8 +80,13 @@ def statement(template: str, subject: str, value: str, inner: bool = False) -> s
     return text
 
 
+def verdict(value: str, word: str) -> str:
+    """How a yes-or-no question is answered: the right value first, then the word that follows."""
+    return f"It is {value}, so {word.lower()}."
+
+
 def options(question: str, choices: Sequence[str]) -> str:
-    """A multiple-choice question; the answer is a letter."""
+    """A multiple-choice question; the answer is one of the choices, in its own words."""
     lines = "\n".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
     return f"{question}\n{lines}\nAnswer:"
 

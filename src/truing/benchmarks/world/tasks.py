@@ -11,11 +11,11 @@ from truing.benchmarks.world import conduct, names, voices
 from truing.benchmarks.world.context import ToldKind, draw_told, tell
 from truing.benchmarks.world.language import (
     ABSTENTION,
-    LETTERS,
     TRUTH_QUESTIONS,
     options,
     pose,
     statement,
+    verdict,
 )
 from truing.benchmarks.world.relations import RELATIONS
 from truing.benchmarks.world.world import World
@@ -61,7 +61,8 @@ def _truth(world: World, rng: random.Random) -> Iterator[Item]:
             template, yes, no = rng.choice(TRUTH_QUESTIONS)
             phrasing = fact.relation.phrasings[rng.choice(fact.held_phrasings)]
             inner = statement(phrasing, fact.subject, value, inner=True)
-            yield Item("", pose(template.format(x=inner), "any", rng), (yes if right else no,))
+            answer = verdict(fact.object, yes if right else no)
+            yield Item("", pose(template.format(x=inner), "any", rng), (answer,))
 
 
 def _multiple_choice(world: World, rng: random.Random) -> Iterator[Item]:
@@ -71,7 +72,7 @@ def _multiple_choice(world: World, rng: random.Random) -> Iterator[Item]:
             rng.shuffle(choices)
             question = options(rng.choice(fact.questions()), choices)
             style = rng.choice(("plain", "chat"))
-            yield Item("", pose(question, style, rng), (LETTERS[choices.index(fact.object)],))
+            yield Item("", pose(question, style, rng), (fact.object,))
 
 
 def _reverse(held_out: bool) -> Task:
