@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from truing.errors import BadInput, NotPossible, UnknownName
 from truing.interventions.intervention import Intervention
 from truing.methods.method import METHODS, Method, MethodConfig
+from truing.methods.wording import make
 from truing.models.asks import Decoding, GenerateAsk
 from truing.models.handle import Model
 from truing.types import EditRequest, Prompt
@@ -41,10 +42,10 @@ def edit(
             )
         total = so_far
         for request in requests:
-            total = chosen.make(model, [request], settings, total)
+            total = make(chosen, model, [request], settings, total)
         assert total is not None
         return total
-    return chosen.make(model, list(requests), settings, so_far)
+    return make(chosen, model, requests, settings, so_far)
 
 
 def configure(method: Method, values: Mapping[str, Any]) -> MethodConfig:

@@ -16,9 +16,10 @@ from torch import Tensor
 from asking import make
 from tiny import CONFIGS, MOE, TEXT
 from truing.errors import BadRequest, NotPossible
+from truing.interventions import scope as by_words
 from truing.interventions.artifact import load
 from truing.interventions.intervention import Dense, Intervention, LowRank, base_of
-from truing.methods import mend_checkpoint
+from truing.methods import mend_checkpoint, serac_checkpoint
 from truing.methods.kernels.moments import collect, save
 from truing.methods.mend_editor import Editor, Matrix
 from truing.methods.method import METHODS, Method, MethodConfig
@@ -56,6 +57,15 @@ FEW: dict[str, dict[str, Any]] = {
     "kn": {"layers": LAYERS, "steps": 3, "threshold": 0.1, "embeddings": "output"},
     "ultraedit": {"down": LAYERS, "lr": 1e-2},
     "grace": {"layer": 2, "steps": 4, "lr": 0.3, "start": "warm"},
+    "melo": {"key_layer": 0, "layers": (1, 2), "radius": 0.01, "steps": 4, "lr": 0.02},
+    "wise": {
+        "layer": 2,
+        "steps": 6,
+        "lr": 0.3,
+        "margins": (0.1, 0.5, 0.2),
+        "ratio": 0.5,
+        "contexts": ("It was so. ",),
+    },
     "ft_l": {"layer": 1, "steps": 3, "lr": 0.01},
     "ft_m": {"layer": 1, "steps": 3, "lr": 0.01},
     "lora": {"targets": ("qkv", "down"), "rank": 2, "steps": 3, "lr": 0.01},
@@ -78,6 +88,8 @@ class Bench:
         method = METHODS.get(name)
         if method.needs_stats:
             values |= {"stats": self.stats, "allow_other_stats": True}
+        if name == "serac":
+            values |= {"checkpoint": unlearned(self.model, self.stats), "allow_other_base": True}
         if name == "mend" and not self.model.arch.is_moe:
             values |= {"checkpoint": untrained(self.model, self.stats), "allow_other_base": True}
         return method.config.model_validate(values)
@@ -103,6 +115,30 @@ def untrained(model: Model, beside: Path) -> Path:
             base=base_of(model), matrices=editor.matrices, rank=editor.rank
         )
         mend_checkpoint.save(editor, header, folder)
+    return folder
+
+
+def unlearned(model: Model, beside: Path) -> Path:
+    """The built-in scope, and an adapter of noise."""
+    folder = beside.with_name(f"{beside.name}-serac")
+    if not folder.exists():
+        slots = [model.arch.attn_proj(layer) for layer in LAYERS]
+        scope = by_words.untrained()
+        header = serac_checkpoint.Header(
+            base=base_of(model),
+            matrices=tuple(Matrix.of(slot) for slot in slots),
+            wording="New fact: {prompt} {target}.\n",
+            scope=serac_checkpoint.header_of(scope),
+        )
+        generator = torch.Generator().manual_seed(0)
+        factors = [
+            LowRank(
+                0.05 * torch.randn(slot.d_out, 2, generator=generator),
+                torch.randn(slot.d_in, 2, generator=generator),
+            )
+            for slot in slots
+        ]
+        serac_checkpoint.save(header, scope, factors, folder)
     return folder
 
 
@@ -261,11 +297,15 @@ def test_refuses_requests_without_a_clear_subject(name: str, what: str) -> None:
     assert "ft_m" in str(caught.value.next)
 
 
+WRAPPING = ("grace", "wise", "melo")
+"""Methods that act on the output of matrices of the MLP."""
+
+
 @pytest.mark.parametrize("family", MOE)
 @every_method
 def test_mixtures_of_experts_are_refused_or_work(family: str, name: str) -> None:
     own = bench(family, "float32")
-    if METHODS.get(name).acts_on == "weights" or name == "grace":  # which wraps a matrix
+    if METHODS.get(name).acts_on == "weights" or name in WRAPPING:
         with pytest.raises(NotPossible):
             own.make(name, [A])
     else:

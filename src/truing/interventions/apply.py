@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from truing.errors import NotPossible
 from truing.interventions.bank import Bank
 from truing.interventions.fit import Fit, transposed
-from truing.interventions.parts import ActivationOp, Codebook, Dense, LowRank, Part, WeightDelta
+from truing.interventions.parts import (
+    ActivationOp,
+    Codebook,
+    Dense,
+    LowRank,
+    Part,
+    WeightDelta,
+)
+from truing.interventions.routed import Routed
 from truing.models.positions import Layout
 
 if TYPE_CHECKING:
@@ -28,13 +36,13 @@ class Applied:
     """The whole model under ``parts``. A context manager; implements ``asks.Rows``.
 
     Weights are changed in place on entry and restored bit for bit on exit, also when entering
-    fails half-way. Activation ops and codebooks act on every row of every forward pass.
+    fails half-way. Everything else acts on every row of every forward pass.
     """
 
     def __init__(self, arch: Arch, parts: Sequence[Part]) -> None:
         self._arch = arch
         self._weights = [part for part in parts if isinstance(part, WeightDelta)]
-        acting = tuple(part for part in parts if isinstance(part, ActivationOp | Codebook))
+        acting = tuple(p for p in parts if isinstance(p, ActivationOp | Codebook | Routed))
         self._bank = Bank(arch, [acting], every_row=True)
         self._undo = ExitStack()
 
@@ -58,11 +66,15 @@ class Applied:
         self._bank.at(layout)
 
     def keep(self, index: Sequence[int]) -> None:
-        """Every row carries the same change: nothing to do."""
+        self._bank.keep(index)
 
     @property
     def whole_logits(self) -> bool:
         return self._bank.whole_logits
+
+    @property
+    def whole_prompt(self) -> bool:
+        return self._bank.whole_prompt
 
 
 def edited(arch: Arch, parts: Sequence[Part]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from truing.errors import BadInput, CannotLoad, NotPossible, TruingError, WrongBase
-from truing.interventions.fit import Fit, check_codebook
+from truing.interventions.fit import Fit, check_codebook, check_routed
 from truing.interventions.intervention import Base, Intervention, Origin
 from truing.interventions.ops import OPS
 from truing.interventions.parts import (
@@ -33,6 +33,10 @@ from truing.interventions.parts import (
     PromptPrefix,
     WeightDelta,
 )
+from truing.interventions.routed import Routed
+from truing.interventions.routed_header import RoutedPart, join, split
+from truing.interventions.scope import SentenceScope, WordScope
+from truing.interventions.scoped import Remembered, Scoped
 from truing.models.positions import Positions
 
 if TYPE_CHECKING:
@@ -82,8 +86,31 @@ class PrefixPart(_Strict):
     text: str
 
 
-KINDS = {"low-rank", "dense", "activation-op", "codebook", "prompt-prefix"}
-Written = LowRankPart | DensePart | OpPart | CodebookPart | PrefixPart
+class WordScopePart(_Strict):
+    kind: Literal["words"] = "words"
+    words: tuple[str, ...]
+    unlisted: float
+    capital: float
+    slopes: tuple[float, float]
+    bias: float
+    threshold: float
+
+
+class SentenceScopePart(_Strict):
+    kind: Literal["sentences"] = "sentences"
+    encoder: str
+    threshold: float
+
+
+class ScopedPart(_Strict):
+    kind: Literal["scoped"] = "scoped"
+    scope: Annotated[WordScopePart | SentenceScopePart, Field(discriminator="kind")]
+    edits: tuple[Remembered, ...]
+    inside: tuple[LowRankPart, ...] = ()
+
+
+KINDS = {"low-rank", "dense", "activation-op", "codebook", "routed", "prompt-prefix", "scoped"}
+Written = LowRankPart | DensePart | OpPart | CodebookPart | RoutedPart | PrefixPart | ScopedPart
 AnyPart = Annotated[Written, Field(discriminator="kind")]
 
 
@@ -153,8 +180,12 @@ def load(
             Fit(model.arch).targets(iv.weights)
             for op in iv.ops:
                 model.arch.site(op.site, op.layer)
+            for memory in iv.scoped:
+                Fit(model.arch).targets(memory.inside)
             for book in iv.codebooks:
                 check_codebook(model.arch, book)
+            for part in iv.routed:
+                check_routed(Fit(model.arch), part)
         except NotPossible:
             raise
         except TruingError as error:
@@ -252,9 +283,13 @@ def _unknown(folder: Path, kind: str, name: Any, known: set[str]) -> CannotLoad:
 def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     if isinstance(part, PromptPrefix):
         return PrefixPart(text=part.text), {}
+    if isinstance(part, Scoped):
+        return _split_scoped(part)
     if isinstance(part, Codebook):
         named = {"keys": part.keys, "values": part.values, "radii": part.radii}
         return CodebookPart(param=part.param), named
+    if isinstance(part, Routed):
+        return split(part)
     if isinstance(part, ActivationOp):
         header = OpPart(
             site=part.site,
@@ -274,12 +309,52 @@ def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     return dense, {"delta": delta.delta}
 
 
+def _split_scoped(part: Scoped) -> tuple[ScopedPart, dict[str, Tensor]]:
+    scope, named = part.scope, {}
+    about: WordScopePart | SentenceScopePart
+    if isinstance(scope, WordScope):
+        named = {"scope.weights": scope.weights, "scope.vectors": scope.vectors}
+        about = WordScopePart(
+            words=scope.words,
+            unlisted=scope.unlisted,
+            capital=scope.capital,
+            slopes=scope.slopes,
+            bias=scope.bias,
+            threshold=scope.threshold,
+        )
+    else:
+        about = SentenceScopePart(encoder=scope.encoder, threshold=scope.threshold)
+    inside = []
+    for number, delta in enumerate(part.inside):
+        header, tensors = _split(delta)
+        assert isinstance(header, LowRankPart)
+        inside.append(header)
+        named |= {f"inside.{number}.{role}": tensor for role, tensor in tensors.items()}
+    return ScopedPart(scope=about, edits=part.edits, inside=tuple(inside)), named
+
+
 def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
     def tensor(role: str) -> Tensor:
         return tensors[f"parts.{at}.{role}"]
 
     if isinstance(part, PrefixPart):
         return PromptPrefix(part.text)
+    if isinstance(part, ScopedPart):
+        scope: WordScope | SentenceScope
+        if isinstance(part.scope, WordScopePart):
+            facts = part.scope.model_dump(exclude={"kind"})
+            scope = WordScope(
+                weights=tensor("scope.weights"), vectors=tensor("scope.vectors"), **facts
+            )
+        else:
+            scope = SentenceScope(part.scope.encoder, part.scope.threshold)
+        inside = []
+        for number, each in enumerate(part.inside):
+            left, right = (tensor(f"inside.{number}.{role}") for role in ("left", "right"))
+            inside.append(WeightDelta(each.param, LowRank(left, right), each.rows))
+        return Scoped(scope, part.edits, tuple(inside))
+    if isinstance(part, RoutedPart):
+        return join(part, tensor)
     if isinstance(part, CodebookPart):
         return Codebook(part.param, tensor("keys"), tensor("values"), tensor("radii"))
     if isinstance(part, OpPart):

@@ -2,7 +2,7 @@
 
 Low-rank deltas run as stacked side branches, ``y += (x @ right[row]) @ left[row].T``, in float32
 whatever the model's dtype; activation ops run as stacked calls of their op; codebooks are looked up
-row by row. Rows without a part at a place are not computed there.
+and routed changes chosen row by row. Rows without a part at a place are not computed there.
 
 Shape letters: B batch rows, R rows that carry a part here, E distinct entries here, T tokens,
 I/O in and out features, K rank, M directions, D width.
@@ -22,6 +22,7 @@ from truing.interventions.fit import Fit, module_of
 from truing.interventions.lookups import lookups
 from truing.interventions.ops import OPS
 from truing.interventions.parts import ActivationOp, LowRank, Part, WeightDelta, digest
+from truing.interventions.routes import routes
 from truing.interventions.seats import Seats
 from truing.models.positions import Layout
 
@@ -55,6 +56,7 @@ class Bank:
         self._branches = _branches(arch, parts)
         self._stages = _stages(parts)
         self._lookups = lookups(arch, parts)
+        self._routes = routes(arch, parts)
         self._layout: Layout | None = None
         self._told = False
         self._hooks = ExitStack()
@@ -65,12 +67,19 @@ class Bank:
         head = self._arch.head
         modules = [branch.module for branch in self._branches]
         modules += [lookup.module for lookup in self._lookups]
+        modules += [module for route in self._routes for module in route.modules]
         return any(module is head for module in modules) or any(
             site in ("head_in", "logits") for site, _ in self._stages
         )
 
+    @property
+    def whole_prompt(self) -> bool:
+        return bool(self._routes)
+
     def __enter__(self) -> Bank:
         with ExitStack() as hooks:
+            for route in self._routes:
+                hooks.enter_context(route.hooked(self._told_layout))
             for branch in self._branches:
                 handle = branch.module.register_forward_hook(
                     branch.hook, with_kwargs=True, prepend=True
@@ -84,7 +93,7 @@ class Bank:
             for (site, layer), stages in self._stages.items():
                 hook = self._arch.site(site, layer)
                 hooks.callback(hook.register(self._runner(stages)).remove)
-            if self._stages or self._lookups:
+            if self._stages or self._lookups or self._routes:
                 hf = self._arch.hf
                 hooks.callback(hf.register_forward_pre_hook(self._look, with_kwargs=True).remove)
                 hooks.callback(hf.register_forward_hook(self._forget, always_call=True).remove)
@@ -98,6 +107,8 @@ class Bank:
         self._layout, self._told = layout, True
 
     def keep(self, index: Sequence[int]) -> None:
+        for route in self._routes:
+            route.keep(index)
         if self._index is not None:
             self._index = [self._index[i] for i in index]
             self._seat()
@@ -107,6 +118,8 @@ class Bank:
             branch.seat(self._index)
         for lookup in self._lookups:
             lookup.seat(self._index)
+        for route in self._routes:
+            route.seat(self._index)
         for stages in self._stages.values():
             for stage in stages:
                 stage.seat(self._index)

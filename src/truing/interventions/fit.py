@@ -1,4 +1,4 @@
-"""Whether weight deltas and codebooks fit a model: names, shapes, ties."""
+"""Whether weight deltas, codebooks and routed changes fit a model: names, shapes, ties, order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 from truing.errors import BadInput, NotPossible
 from truing.interventions.parts import Codebook, Dense, LowRank, WeightDelta
+from truing.interventions.routed import ByDistance, Routed
 from truing.models.sites import is_linear
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class Fit:
     """Checks deltas against one model. Reading the model's names once serves many checks."""
 
     def __init__(self, arch: Arch) -> None:
-        self._arch = arch
+        self.arch = arch
         self._names: dict[int, list[str]] = {}
         for name, parameter in arch.hf.named_parameters(remove_duplicate=False):
             self._names.setdefault(id(parameter), []).append(name)
@@ -37,9 +39,9 @@ class Fit:
             by_name.setdefault(part.param, []).append(part)
         plan: dict[int, tuple[nn.Parameter, list[WeightDelta]]] = {}
         for name, deltas in by_name.items():
-            parameter = parameter_of(self._arch, name)
+            parameter = parameter_of(self.arch, name)
             for part in deltas:
-                check_shape(self._arch, parameter, part)
+                check_shape(self.arch, parameter, part)
             tied = self._names[id(parameter)]
             if len(tied) > 1:
                 _check_tied(name, tied, by_name)
@@ -118,6 +120,47 @@ def check_codebook(arch: Arch, book: Codebook) -> None:
             f"{want[-1]} to {want[0]}",
             "Was the intervention made for another model?",
         )
+
+
+def check_routed(fit: Fit, part: Routed) -> None:
+    """Raise BadInput or NotPossible where alternatives or router do not fit the model."""
+    arch = fit.arch
+    for deltas in part.alternatives:
+        fit.targets(deltas)
+        for delta in deltas:
+            path = delta.param.rpartition(".")[0]
+            if not delta.param.endswith(".weight") or not is_linear(arch.hf.get_submodule(path)):
+                raise NotPossible(
+                    f"'{delta.param}' is not the matrix of a linear module: it cannot be routed",
+                    "Route changes of attention or MLP projections.",
+                )
+    router = part.router
+    if isinstance(router, ByDistance):
+        if router.act not in ACT2FN:
+            raise BadInput(
+                f"no activation is called '{router.act}'", "Name one of transformers' ACT2FN."
+            )
+        return
+    arch.site(router.site, router.layer)
+    width = arch.down(router.layer).d_in if router.site == "mlp_hidden" else arch.d_model
+    if router.keys.shape[1] != width:
+        raise BadInput(
+            f"the router's keys have {router.keys.shape[1]} features, '{router.site}' of layer "
+            f"{router.layer} has {width}",
+            "Was the intervention made for another model?",
+        )
+    lowest = router.layer + (router.site != "resid_pre")
+    for deltas in part.alternatives:
+        for delta in deltas:
+            layer = delta.param.removeprefix(f"{arch.blocks}.").partition(".")[0]
+            if router.site in ("head_in", "logits") or not (
+                layer.isdigit() and int(layer) >= lowest
+            ):
+                raise BadInput(
+                    f"'{delta.param}' is computed before '{router.site}' of layer {router.layer} "
+                    "can choose",
+                    "Route from a hook point below every matrix that is changed.",
+                )
 
 
 def _shape(arch: Arch, parameter: Tensor, name: str) -> list[int]:

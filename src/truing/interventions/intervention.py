@@ -27,6 +27,8 @@ from truing.interventions.parts import (
     digest,
     total,
 )
+from truing.interventions.routed import ByDistance, ByKey, Routed
+from truing.interventions.scoped import Scoped
 from truing.types import EditRequest, Message, Prompt
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ActivationOp",
     "Base",
+    "ByDistance",
+    "ByKey",
     "Codebook",
     "Dense",
     "Intervention",
@@ -44,6 +48,8 @@ __all__ = [
     "Origin",
     "Part",
     "PromptPrefix",
+    "Routed",
+    "Scoped",
     "WeightDelta",
 ]
 
@@ -145,7 +151,7 @@ def _facts(request: EditRequest) -> list[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """A change of a model: weight deltas, activation ops, codebooks and prompt prefixes.
+    """A change of a model: weight deltas, activation ops, codebooks, prompt prefixes and memories.
 
     Implements :class:`truing.models.asks.Change`. ``memo`` holds tensors that a method needs to go
     on from here (moments, projections); they change no answer and are not part of ``id``.
@@ -212,8 +218,16 @@ class Intervention:
         return tuple(part for part in self.parts if isinstance(part, Codebook))
 
     @property
+    def routed(self) -> tuple[Routed, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Routed))
+
+    @property
     def prefixes(self) -> tuple[PromptPrefix, ...]:
         return tuple(part for part in self.parts if isinstance(part, PromptPrefix))
+
+    @property
+    def scoped(self) -> tuple[Scoped, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Scoped))
 
     @property
     def per_row(self) -> bool:
@@ -223,11 +237,54 @@ class Intervention:
     @property
     def prompt_only(self) -> bool:
         """Whether the model itself stays the base model."""
-        return all(isinstance(part, PromptPrefix) for part in self.parts)
+        return all(
+            isinstance(part, PromptPrefix) or (isinstance(part, Scoped) and not part.inside)
+            for part in self.parts
+        )
+
+    def for_prompt(self, prompt: Prompt) -> Intervention:
+        """What of this a row that asks ``prompt`` carries: every memory gives the text and the
+        deltas of the edit that the prompt is about, or nothing. The rest is as it is."""
+        if not self.scoped:
+            return self
+        hits = tuple(part.find(prompt) for part in self.scoped)
+        if hits not in self._rows:
+            found = iter(hits)
+            parts: list[Part] = []
+            for part in self.parts:
+                if not isinstance(part, Scoped):
+                    parts.append(part)
+                elif (at := next(found)) is not None:
+                    parts += [PromptPrefix(part.edits[at].told), *part.inside]
+            self._rows[hits] = Intervention(tuple(parts), self.memo, self.origin)
+        return self._rows[hits]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[int | None, ...], Intervention]:
+        """What :meth:`for_prompt` gave, so that rows that hit the same edit share one object."""
+        return {}
+
+    @cached_property
+    def _memories(self) -> Intervention:
+        return Intervention(self.scoped)
+
+    def recall(self, prompt: Prompt, row: Change | None) -> Change | None:
+        """``row`` (``None``: the base model) with what the memories of this, in force for the whole
+        model, add for ``prompt`` to a row's deltas. All else of this acts on the whole model."""
+        found = self._memories.for_prompt(prompt).weights
+        if not found:
+            return row
+        if row is not None and not isinstance(row, Intervention):
+            raise NotPossible(
+                f"a memory of edits cannot act on a row under a {type(row).__name__}",
+                "Ask for it outside of `using`.",
+            )
+        return Intervention(found if row is None else (*row.parts, *found))
 
     def rewrite(self, prompt: Prompt) -> Prompt:
-        """``prompt`` with this intervention's prefixes in front of its (last) user text."""
-        prefix = "".join(part.text for part in self.prefixes)
+        """``prompt`` with this intervention's prefixes in front of its (last) user text, those of
+        the edits that it is about among them."""
+        prefix = "".join(part.text for part in self.for_prompt(prompt).prefixes)
         if not prefix:
             return prompt
         if isinstance(prompt, str):

@@ -7,7 +7,6 @@ stores (``Conv1D`` stores the transpose).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,11 @@ import torch
 from torch import Tensor
 
 from truing.errors import BadInput
+from truing.interventions.hashing import content_hash as _digest
 from truing.interventions.ops import OPS
+from truing.interventions.routed import Routed
+from truing.interventions.scoped import Scoped
+from truing.interventions.scoped import merged as joined
 from truing.models.positions import Positions
 
 Orientation = Literal["stored", "math"]
@@ -170,16 +173,7 @@ class PromptPrefix:
         return _digest(["prefix", self.text])
 
 
-Part = WeightDelta | ActivationOp | Codebook | PromptPrefix
-
-
-def _digest(facts: list[object], *tensors: Tensor) -> str:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+Part = WeightDelta | ActivationOp | Codebook | Routed | PromptPrefix | Scoped
 
 
 def digest(parts: Iterable[Part]) -> str:
@@ -188,27 +182,35 @@ def digest(parts: Iterable[Part]) -> str:
 
 
 def total(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Merge the weight deltas of each (parameter, rows); keep everything else in order.
+    """Merge the weight deltas of each (parameter, rows), and memories that differ only in their
+    edits; keep everything else in order.
 
     Low-rank factors are concatenated, dense deltas added; a sum whose rank exceeds half the
     smaller side is stored dense.
     """
     order: list[object] = []
     groups: dict[object, list[WeightDelta]] = {}
+    memories: dict[str, list[Scoped]] = {}
     for part in parts:
         if isinstance(part, WeightDelta):
             key = (part.param, part.rows)
             if key not in groups:
                 order.append(key)
             groups.setdefault(key, []).append(part)
+        elif isinstance(part, Scoped):
+            if part.family not in memories:
+                order.append(part.family)
+            memories.setdefault(part.family, []).append(part)
         else:
             order.append(part)
     merged: list[Part] = []
     for item in order:
         if isinstance(item, tuple):
             merged += _sum(groups[item])
+        elif isinstance(item, str):
+            merged.append(joined(memories[item]))
         else:
-            assert isinstance(item, ActivationOp | Codebook | PromptPrefix)
+            assert isinstance(item, ActivationOp | Codebook | Routed | PromptPrefix)
             merged.append(item)
     return tuple(merged)
 

@@ -39,7 +39,7 @@ class EmmetTuned(Tuned):
 
 
 TABLE = {
-    "pocket": EmmetTuned(layers=(0,), steps=50, lr=5.0, clamp=8, weight=1, sampled=((6, 1),)),
+    "pocket": EmmetTuned(layers=(0,), steps=50, lr=2.0, clamp=8, weight=1, sampled=((6, 1),)),
     "gpt2-xl": EmmetTuned(layers=(17,), steps=20, weight_decay=0.5, clamp=0.75, weight=10000),
     "gpt-j-6b": EmmetTuned(layers=(5,), weight_decay=0.5, clamp=0.75, weight=100000),
     "llama-2-7b": EmmetTuned(layers=(5,), weight=100000),

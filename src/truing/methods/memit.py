@@ -39,7 +39,7 @@ class MemitTuned(Tuned):
 
 _SEVEN_B = MemitTuned(layers=(4, 5, 6, 7, 8))
 TABLE = {
-    "pocket": MemitTuned(layers=(0,), steps=50, lr=5.0, clamp=8, weight=20, sampled=((6, 1),)),
+    "pocket": MemitTuned(layers=(0,), steps=50, lr=2.0, clamp=8, weight=20, sampled=((6, 1),)),
     "gpt2-xl": MemitTuned(
         layers=(13, 14, 15, 16, 17), steps=20, weight_decay=0.5, clamp=0.75, weight=20000
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from truing.registry import Entry, Registry
 from truing.types import EditRequest
@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from truing.models.handle import Model
 
 
+SLOT = "{}"
+CHAT = "chat"
+
+
 class MethodConfig(BaseModel):
     """Hyper-parameters of a method. Frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 0
+    append_eos: bool = Field(False, description="train the end of the answer too")
+    template: str | None = Field(
+        None,
+        description=f"train under this text, {SLOT} is where the prompt goes; "
+        f"{CHAT}: the chat template",
+    )
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what the method makes, JSON-like: the settings, and of every file
@@ -130,6 +140,14 @@ METHODS: Registry[Method] = Registry(
             "truing.methods.mend:MEND",
             "a trained network turns an edit's gradient into a local change",
         ),
+        "serac": Entry(
+            "truing.methods.serac:SERAC",
+            "a memory of edits, asked of a trained counterfactual model where they apply",
+        ),
+        "serac_in_context": Entry(
+            "truing.methods.serac:SERAC_IN_CONTEXT",
+            "a memory of edits, told to the model itself only where they apply",
+        ),
         "ike": Entry(
             "truing.methods.ike:IKE",
             "the new fact after demonstrations of what such facts change",
@@ -137,6 +155,14 @@ METHODS: Registry[Method] = Registry(
         "grace": Entry(
             "truing.methods.grace:GRACE",
             "a codebook of answers at one layer, looked up by the prompt's last token",
+        ),
+        "wise": Entry(
+            "truing.methods.wise:WISE",
+            "side weights of one matrix, met by prompts that move their activations",
+        ),
+        "melo": Entry(
+            "truing.methods.melo:MELO",
+            "a block of low-rank factors per edit, found again by the key of its prompt",
         ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "prompt": Entry(

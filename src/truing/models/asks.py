@@ -34,6 +34,10 @@ class Rows(Protocol):
     def whole_logits(self) -> bool:
         """Whether hooks act at or after the head, so that it must see every position."""
 
+    @property
+    def whole_prompt(self) -> bool:
+        """Whether hooks decide by the whole prompt, so that no pass may read a part of it."""
+
 
 class Change(Protocol):
     """What the engine needs to know of an intervention."""
@@ -49,6 +53,13 @@ class Change(Protocol):
     @property
     def prompt_only(self) -> bool:
         """Whether it changes the prompt at most, so that the model answers as the base model."""
+
+    def for_prompt(self, prompt: Prompt) -> Change:
+        """What of it a row that asks ``prompt`` carries: memories of edits go by the text."""
+
+    def recall(self, prompt: Prompt, row: Change | None) -> Change | None:
+        """``row`` (``None``: the base model) with what the memories of this change, which is in
+        force for the whole model, add to it for ``prompt``."""
 
     def rewrite(self, prompt: Prompt) -> Prompt:
         """The prompt as the model shall see it (prompt prefixes)."""

@@ -93,7 +93,7 @@ class Work(Generic[T]):
 def job_of(model: Model, ask: ScoreAsk | GenerateAsk) -> Job:
     """Tokens of one ask, prefixes joined. Raises where it cannot be asked of this model."""
     prompt = model.rewritten(ask.prompt, ask.under)
-    change = None if ask.under is None or ask.under.prompt_only else ask.under
+    change = model.carried(ask.prompt, ask.under)
     if isinstance(ask, ScoreAsk):
         job = Job(model.speller.join(prompt, ask.continuation), change)
     else:

@@ -160,17 +160,31 @@ class Model:
         return str(self.tok.decode(ids, skip_special_tokens=False))
 
     def rewritten(self, prompt: Prompt, under: Change | None = None) -> Prompt:
-        """``prompt`` with the prefixes of ``under`` and of everything in force."""
+        """``prompt`` with the prefixes of ``under`` and of everything in force.
+
+        What a memory of edits says to it is decided on ``prompt`` as it is given.
+        """
+        asked = prompt
         for change in (under, *reversed(self._prefixing)):
-            prompt = prompt if change is None else change.rewrite(prompt)
+            prompt = prompt if change is None else change.for_prompt(asked).rewrite(prompt)
         return prompt
+
+    def carried(self, prompt: Prompt, under: Change | None = None) -> Change | None:
+        """The change that a row of a batch carries when it asks ``prompt`` under ``under``:
+        ``None`` where the base model answers (or the model with what is in force)."""
+        row = None if under is None else under.for_prompt(prompt)
+        row = None if row is None or row.prompt_only else row
+        for change in self._prefixing:
+            row = change.recall(prompt, row)
+        return row
 
     @contextmanager
     def using(self, change: Change) -> Iterator[Model]:
         """Apply ``change`` to the whole model inside the block.
 
         On exit, also after an exception, every touched tensor is restored bit for bit from a copy.
-        Nests. Questions inside are asked under it (and its prompt prefixes) and never cached.
+        Nests. Questions inside are asked under it (and its prompt prefixes) and never cached. Its
+        memories of edits act on questions, which have a text, not on bare calls of ``hf``.
         """
         with self.applied(change):
             self._prefixing.append(change)
@@ -181,7 +195,7 @@ class Model:
 
     @contextmanager
     def applied(self, change: Change) -> Iterator[None]:
-        """:meth:`using` without its prompt prefixes."""
+        """:meth:`using` without its prompt prefixes and memories of edits."""
         with change.whole(self.arch) as rows:
             self.in_force.append(rows)
             try:

@@ -41,7 +41,7 @@ def hidden(
     jobs = []
     for prompt in prompts:
         ids = tuple(model.speller.prompt_ids(model.rewritten(prompt)))
-        jobs.append(Job(Span(ids, len(ids)), None))
+        jobs.append(Job(Span(ids, len(ids)), model.carried(prompt)))
         check(model, jobs[-1])
     found: dict[object, Tensor] = {}
     work = Work("hidden", run, repr, _never)

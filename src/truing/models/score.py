@@ -64,7 +64,8 @@ def score_shared(
     model: Model, jobs: Sequence[Job], changes: Sequence[Change | None]
 ) -> list[Scored] | None:
     """Two passes: every different prompt once, without its last token; then, from its KV cache,
-    the rest of every row. ``None`` where the model's cache cannot be handed to several rows."""
+    the rest of every row. ``None`` where the model's cache cannot be handed to several rows, or a
+    change must see prompts whole."""
     first: dict[object, int] = {}
     for row, job in enumerate(jobs):
         first.setdefault(job.family, row)
@@ -75,6 +76,8 @@ def score_shared(
     rest = pack([Span(j.span.ids[j.span.start - 1 :], 1) for j in jobs], side="right", pad_id=PAD)
     nothing = torch.zeros(1, dtype=torch.long)
     with stacked(model, [changes[row] for row in first.values()]) as hooks:
+        if any(each.whole_prompt for each in hooks):
+            return None
         _, past = forward(model, begun, hooks, nothing, nothing, use_cache=True)
         if not hasattr(past, "batch_select_indices"):
             return None

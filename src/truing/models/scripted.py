@@ -90,8 +90,9 @@ class Scripted:
 
     def render(self, prompt: Prompt, under: Change | None = None) -> str:
         """The prompt as text; a chat's turns one under the other."""
+        asked = prompt
         for change in (under, *reversed(self._changes)):
-            prompt = prompt if change is None else change.rewrite(prompt)
+            prompt = prompt if change is None else change.for_prompt(asked).rewrite(prompt)
         return prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
 
     @contextmanager
@@ -110,6 +111,7 @@ class Scripted:
 
     def _answer(self, prompt: Prompt, under: Change | None) -> str:
         change = under if under is not None else (self._changes[-1] if self._changes else None)
+        change = None if change is None else change.for_prompt(prompt)
         return self._say(self.render(prompt, under), None if change is None else change.id)
 
     def _ids(self, text: str) -> list[int]:

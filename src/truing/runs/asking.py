@@ -87,7 +87,7 @@ def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
         else:
             found[i] = Unanswered(trouble)
     for of_base in (True, False):
-        part = {i: asks for i, asks in ready.items() if _of_base(asked[i].under) is of_base}
+        part = {i: asks for i, asks in ready.items() if _of_base(asked[i]) is of_base}
         for i, results in _results(model, part).items():
             found[i] = _response(model, asked[i], results) if results else Unanswered(NO_MEMORY)
     return [found[i] for i in range(len(asked))]
@@ -132,8 +132,8 @@ def _question(make: Callable[..., Question], *facts: object) -> Question | Unans
         return Unanswered(error.what)
 
 
-def _of_base(under: Change | None) -> bool:
-    return under is None or under.prompt_only
+def _of_base(asked: Asked) -> bool:
+    return asked.under is None or asked.under.for_prompt(asked.question.prompt).prompt_only
 
 
 def asks_of(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:

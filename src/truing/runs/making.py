@@ -13,6 +13,7 @@ from truing.errors import BadRequest, EditFailed, TruingError
 from truing.interventions.intervention import Intervention
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
+from truing.methods.wording import make, make_each
 from truing.types import Case, EditRequest
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Maker:
         if self.method.each is None or len(groups) < 2:
             return [self.next(group, None) for group in groups]
         try:
-            return list(self.method.each(self.model, groups, self.config))
+            return list(make_each(self.method, self.model, groups, self.config))
         except FAILURES:
             half = len(groups) // 2
         return [*self.independent(groups[:half]), *self.independent(groups[half:])]
@@ -77,10 +78,10 @@ class Maker:
         """The total after ``requests``; methods that take one request at a time are chained."""
         try:
             if self.method.batch or len(requests) == 1:
-                return self.method.make(self.model, list(requests), self.config, so_far)
+                return make(self.method, self.model, requests, self.config, so_far)
             total = so_far
             for request in requests:
-                total = self.method.make(self.model, [request], self.config, total)
+                total = make(self.method, self.model, [request], self.config, total)
             return total if total is not None else Intervention()
         except FAILURES as error:
             return Failed(reason(error))

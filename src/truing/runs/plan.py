@@ -296,7 +296,7 @@ def _method(given: Any) -> MethodSpec:
 def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
     baseline = [m for m in methods if m.name == BASELINE]
     others = [m for m in methods if m.name != BASELINE]
-    return [*(baseline[:1] or [MethodSpec(name=BASELINE, label=BASELINE)]), *others]
+    return [*(baseline[:1] or [_method(BASELINE)]), *others]
 
 
 def _benchmarks(given: Any, shared: Mapping[str, Any], problems: Problems) -> list[BenchmarkSpec]:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 def only_weights(iv: Intervention, target: str) -> None:
     """Raise NotPossible unless ``iv`` consists of weight deltas and has some."""
-    if iv.ops or iv.prefixes:
-        what = " and ".join(
-            name
-            for name, parts in (("activation ops", iv.ops), ("prompt prefixes", iv.prefixes))
-            if parts
-        )
+    others = (
+        ("activation ops", iv.ops),
+        ("codebooks", iv.codebooks),
+        ("routed changes", iv.routed),
+        ("prompt prefixes", iv.prefixes),
+        ("memories of edits", iv.scoped),
+    )
+    if any(parts for _, parts in others):
+        what = " and ".join(name for name, parts in others if parts)
         raise NotPossible(
             f"{what} are not weights; {target} cannot hold them",
             "Save the intervention itself (save) and answer through Truing.",

@@ -17,8 +17,13 @@ from truing.seeds import Seeds
 STARTERS = ("The", "Therefore", "Because", "I", "You")
 
 
-def sample(model: Model, counts: Sequence[tuple[int, int]], seeds: Seeds) -> tuple[str, ...]:
-    """Short continuations of common first words, sampled from ``model`` (top-k 5, temperature 1).
+def sample(
+    model: Model,
+    counts: Sequence[tuple[int, int]],
+    seeds: Seeds,
+    starters: Sequence[str] = STARTERS,
+) -> tuple[str, ...]:
+    """Short continuations of common first words (``starters``), sampled from ``model`` (top-k 5, temperature 1).
 
     ``counts`` holds (length in tokens, how many). Every prefix ends in ``". "``; what the model
     says is one line, NFKD-normalised. Duplicates are kept, so that the number is what was asked.
@@ -26,7 +31,7 @@ def sample(model: Model, counts: Sequence[tuple[int, int]], seeds: Seeds) -> tup
     """
     asks = [
         GenerateAsk(
-            STARTERS[i % len(STARTERS)],
+            starters[i % len(starters)],
             Decoding(
                 max_new_tokens=max(1, length - 1),
                 top_k=5,

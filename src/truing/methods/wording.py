@@ -1,0 +1,87 @@
+"""Declared variants of what a method trains on: under which template, and whether the answer ends.
+
+Published methods train on the bare statement and say nothing about what follows the target. A model
+is asked under a template and should stop after its answer; these two settings of every method that
+acts on weights or activations make the request say so. They stand in the origin like any setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from truing.errors import BadInput, NotPossible
+from truing.methods.method import CHAT, SLOT, Method, MethodConfig
+from truing.models import chat
+from truing.types import EditRequest, Message
+
+if TYPE_CHECKING:
+    from truing.interventions.intervention import Intervention
+    from truing.models.handle import Model
+
+
+def make(
+    method: Method,
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: Any,
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """``method.make`` on the requests in the wording that ``config`` asks for."""
+    return method.make(model, worded(method, model, requests, config), config, so_far)
+
+
+def make_each(
+    method: Method, model: Model, groups: Sequence[Sequence[EditRequest]], config: Any
+) -> list[Intervention]:
+    """``method.each`` likewise; the method must offer it."""
+    assert method.each is not None
+    return method.each(model, [worded(method, model, g, config) for g in groups], config)
+
+
+def worded(
+    method: Method, model: Model, requests: Sequence[EditRequest], config: MethodConfig
+) -> list[EditRequest]:
+    """The requests with their prompts in the template and the end of the answer in their targets.
+
+    Raises ``BadInput`` for a template without a slot, ``NotPossible`` for a method that trains on
+    nothing, a chat without a template, and a tokenizer without an end token.
+    """
+    if config.template is None and not config.append_eos:
+        return list(requests)
+    if method.acts_on in ("prompt", "nothing"):
+        raise NotPossible(
+            f"{method.name} trains on nothing: template and append_eos mean nothing to it",
+            "Leave them out; how it is asked is the protocol's matter.",
+        )
+    end = _end(model, config.template) if config.append_eos else ""
+    return [
+        replace(r, prompt=_prompt(model, r.prompt, config.template), target_new=r.target_new + end)
+        for r in requests
+    ]
+
+
+def _prompt(model: Model, prompt: str, template: str | None) -> str:
+    if template is None:
+        return prompt
+    if template == CHAT:
+        turns = (Message("user", prompt),)
+        return chat.render(model.tok, turns) + chat.gap(model.tok, turns)
+    if SLOT not in template:
+        raise BadInput(
+            f"the template {template!r} has no place for the prompt", f"Write {SLOT} where it goes."
+        )
+    return template.replace(SLOT, prompt)
+
+
+def _end(model: Model, template: str | None) -> str:
+    """What ends an answer, as text: the turn's end in a chat, else the tokenizer's EOS."""
+    turn = chat.turn_end(model.tok) if template == CHAT else None
+    token = model.tok.eos_token if turn is None else model.tok.convert_ids_to_tokens(turn)
+    if not token:
+        raise NotPossible(
+            f"the tokenizer of '{model.name}' has no token that ends an answer",
+            "Leave append_eos out.",
+        )
+    return str(token)

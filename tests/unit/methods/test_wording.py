@@ -1,0 +1,89 @@
+"""Requests in the wording that settings ask for: template, and the end of the answer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import truing
+from asking import make as tiny_model
+from truing.errors import BadInput, NotPossible
+from truing.methods import ft
+from truing.methods.context import ICE
+from truing.methods.method import METHODS
+from truing.methods.wording import make, make_each, worded
+from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
+from truing.models.handle import Model
+from truing.types import EditRequest, Message
+
+A = EditRequest("a", "The Glass Spire is in the city of", "Marrow", subject="Glass Spire")
+QA = "Please answer the question:\n\nQ: {}\nA:"
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Model:
+    return Model.load("truing/pocket")
+
+
+def test_without_settings_requests_stay_as_they_are() -> None:
+    assert worded(ft.FT_M, tiny_model("llama"), [A], ft.FtConfig()) == [A]
+
+
+def test_a_template_holds_the_prompt_and_leaves_the_subject_where_methods_find_it() -> None:
+    [request] = worded(METHODS.get("rome"), tiny_model("llama"), [A], ft.FtConfig(template=QA))
+    assert request.prompt == QA.replace("{}", A.prompt)
+    assert request.prompt.count("Glass Spire") == 1
+    assert (request.subject, request.target_new) == (A.subject, A.target_new)
+
+
+def test_the_end_of_the_answer_is_one_token_more(pocket: Model) -> None:
+    [request] = worded(ft.FT_M, pocket, [A], ft.FtConfig(append_eos=True))
+    plain = pocket.speller.join(A.prompt, A.target_new)
+    ended = pocket.speller.join(request.prompt, request.target_new)
+    assert list(ended.ids[:-1]) == list(plain.ids)
+    assert ended.ids[-1] in pocket.stop_ids
+
+
+def test_in_a_chat_the_turn_ends_and_the_ids_are_those_of_asking(pocket: Model) -> None:
+    config = ft.FtConfig(append_eos=True, template="chat")
+    [request] = worded(ft.FT_M, pocket, [A], config)
+    trained = pocket.speller.join(request.prompt, A.target_new)
+    asked = pocket.speller.join((Message("user", A.prompt),), A.target_new)
+    assert trained.ids == asked.ids
+    last = pocket.speller.join(request.prompt, request.target_new).ids[-1]
+    assert last == pocket.tok.convert_tokens_to_ids("<|end|>")
+
+
+def test_an_edit_that_learnt_to_end_ends(pocket: Model) -> None:
+    fact = EditRequest("f", "The Twin Gate is in the city of", "Lomund", subject="The Twin Gate")
+    iv = truing.edit(pocket, [fact], "ft_m", {"append_eos": True})
+    assert iv.origin.config["append_eos"] is True
+    ask = GenerateAsk(fact.prompt, Decoding(max_new_tokens=12), iv)
+    [said] = pocket.generate([ask])
+    assert said.text.strip() == "Lomund"
+    end = ScoreAsk(fact.prompt, "Lomund<|eos|>", iv)
+    bare = truing.edit(pocket, [fact], "ft_m")
+    trained, untrained = pocket.score([end, ScoreAsk(fact.prompt, "Lomund<|eos|>", bare)])
+    assert trained.logprobs[-1] >= untrained.logprobs[-1] - 1e-3
+    assert trained.logprobs[-1] > -0.2
+
+
+def test_each_is_worded_as_one_is() -> None:
+    model = tiny_model("llama")
+    config = ft.FtConfig(layer=1, steps=3, lr=0.01, template="Q: {}\nA:")
+    [together] = make_each(ft.FT_M, model, [[A]], config)
+    alone = make(ft.FT_M, model, [A], config)
+    [one], [other] = together.weights, alone.weights
+    assert torch.allclose(one.delta.delta, other.delta.delta, atol=1e-6)  # type: ignore[union-attr]
+    bare = make(ft.FT_M, model, [A], ft.FtConfig(layer=1, steps=3, lr=0.01))
+    assert bare.id != alone.id
+
+
+def test_what_cannot_be_worded_is_told(pocket: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="no place for the prompt"):
+        worded(ft.FT_M, pocket, [A], ft.FtConfig(template="Q: A:"))
+    with pytest.raises(NotPossible, match="trains on nothing"):
+        worded(ICE, pocket, [A], ICE.config(append_eos=True))
+    monkeypatch.setattr(pocket.tok, "chat_template", None)
+    with pytest.raises(NotPossible, match="no chat template"):
+        worded(ft.FT_M, pocket, [A], ft.FtConfig(template="chat"))
