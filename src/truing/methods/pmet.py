@@ -56,7 +56,7 @@ class PmetTuned(Tuned):
 
 
 TABLE = {
-    "pocket": PmetTuned(layers=(0,), steps=50, lr=5.0, clamp=8, weight=20, sampled=((6, 1),)),
+    "pocket": PmetTuned(layers=(0,), steps=50, lr=2.0, clamp=8, weight=20, sampled=((6, 1),)),
     "gpt-j-6b": PmetTuned(
         layers=(3, 4, 5, 6, 7, 8), steps=30, lr=0.2, weight_decay=0.5, clamp=0.75, kl=1.0
     ),

@@ -82,7 +82,7 @@ def test_facts_hold_the_content_of_files_that_settings_name(tmp_path: Path) -> N
     (folder / "a").write_text("two")
     two = Config(checkpoint=folder).facts()
     assert len({str(facts["checkpoint"]) for facts in (nothing, one, two)}) == 3
-    assert Config().facts() == {"seed": 0, "checkpoint": None}
+    assert Config().facts()["checkpoint"] is None
     (folder / "a").write_text("one")
     assert Config(checkpoint=folder).facts() == one
     assert Config(checkpoint=folder / "a").facts() != one

@@ -179,7 +179,8 @@ def _beside(slot: Slot, delta_O_I: Tensor, act: str, counted_B_T: Tensor) -> Ite
         if slot.bounds is not None:
             first, stop = slot.bounds
             moved_by_B_T_O = nn.functional.pad(moved_by_B_T_O, (first, output.shape[-1] - stop))
-        return (y_B_T_O.float() + moved_by_B_T_O).to(output.dtype).reshape(output.shape)
+        moved: Tensor = (y_B_T_O.float() + moved_by_B_T_O).to(output.dtype)
+        return moved.reshape(output.shape)
 
     handle = slot.module.register_forward_hook(add)
     try:
