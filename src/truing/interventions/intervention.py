@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -129,13 +129,15 @@ def base_of(model: Model) -> Base:
 
 def versions() -> dict[str, str]:
     """Installed versions of the libraries that decide numbers."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "source"
-    return found
+    return dict(zip(LIBRARIES, map(_version, LIBRARIES), strict=True))
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "source"
 
 
 def _facts(request: EditRequest) -> list[Any]:

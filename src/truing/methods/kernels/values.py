@@ -28,6 +28,9 @@ from truing.methods.kernels.lines import Line
 from truing.methods.kernels.upward import best_passes, frozen
 from truing.models.handle import Model
 
+STAY = 0.875
+"""A batch goes on without its finished wishes once no more than this share of it is active."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -245,7 +248,7 @@ class _Search:
                 if step == self._objective.steps - 1 or not bool(self._active_N.any()):
                     break
                 self._move(loss_N)
-                if int(self._active_N.sum()) <= len(self._live) // 2:
+                if int(self._active_N.sum()) <= STAY * len(self._live):
                     self._leave()
         self._found[self._live] = self._delta_N_P_D.detach()
         return [
