@@ -204,7 +204,18 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     if path.is_dir():
         changed.setdefault("out", str(path))
     kept = {k: v for k, v in raw.items() if PLURAL.get(k, k) not in changed}
+    for key in ("benchmark", "benchmarks"):
+        if key in kept:
+            kept[key] = [_without(entry, changed) for entry in listed(kept[key])]
     return parse({**kept, **changed}, root=file.resolve().parent, source=str(file), stem=file.stem)
+
+
+def _without(entry: Any, changed: Mapping[str, Any]) -> Any:
+    """A benchmark's table without its own values of what a flag gives for all."""
+    if not isinstance(entry, Mapping):
+        return entry
+    ours = (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK)
+    return {k: v for k, v in entry.items() if k not in ours or k not in changed}
 
 
 def parse(

@@ -65,6 +65,21 @@ def test_a_resolved_plan_reads_back_equal_from_its_run_folder(tmp_path: Path) ->
     assert first.folder() == Path("runs/run")
 
 
+def test_flags_win_over_a_benchmarks_own_values(tmp_path: Path) -> None:
+    """A limit, a way of sampling and a file in a [[benchmarks]] table give way as those above it do."""
+    (tmp_path / "p.toml").write_text(
+        'model = "m"\n[[benchmarks]]\nname = "custom"\ndata = "a.jsonl"\nlimit = 100\n'
+        "options = { max_chars = 50 }\n"
+    )
+    kept = load(tmp_path / "p.toml").benchmarks[0]
+    assert (kept.limit, kept.data, kept.sample) == (100, "a.jsonl", "prefix")
+    flags = {"limit": 7, "sample": "seeded", "data": str(tmp_path / "b.jsonl")}
+    [given] = load(tmp_path / "p.toml", flags).benchmarks
+    assert (given.limit, given.sample) == (7, "seeded")
+    assert str(given.data).endswith("b.jsonl")
+    assert given.options["max_chars"] == 50
+
+
 def test_flags_win_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text('model = "toy"\nbenchmark = "world"\nlimit = 5\nseed = 1\n')
     found = load(tmp_path / "plan.toml", {"seed": 7, "limit": 2, "methods": ["ice"]})
