@@ -114,6 +114,7 @@ class Row:
     edits that were in force. ``prompt`` is the text as sent, templates and prefixes included.
     ``base`` is the unedited model's response to the same question. ``seconds`` is this row's share
     of its batch's wall time. ``error`` says why there is no response (the row still counts).
+    ``question`` is what was asked before templates and prefixes: what a judge is shown.
     """
 
     key: str
@@ -131,6 +132,7 @@ class Row:
     group: str | None = None
     seconds: float | None = None
     error: str | None = None
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "benchmarks": set(),
     "protocols": set(),
     "scoring": {"protocols"},
-    "runs": {"models", "interventions", "methods", "benchmarks", "protocols", "scoring"},
+    "judges": {"models", "protocols", "scoring"},
+    "runs": {"models", "interventions", "methods", "benchmarks", "protocols", "scoring", "judges"},
     "report": {"runs", "scoring", "protocols"},
     "pocket": {"benchmarks"},
 }

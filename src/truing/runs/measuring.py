@@ -16,7 +16,7 @@ from truing.runs.keys import Keys
 from truing.runs.making import Failed, Made
 from truing.runs.schedule import Sheet
 from truing.seeds import Seeds
-from truing.types import Probe, Response, Row
+from truing.types import Probe, Prompt, Response, Row
 
 if TYPE_CHECKING:
     from truing.models.handle import Model
@@ -153,4 +153,14 @@ class Measuring:
             group=line.probe.group,
             seconds=seconds if isinstance(told, Response) else None,
             error=told.reason if isinstance(told, Unanswered) else None,
+            question=_plain(line.probe.prompt),
         )
+
+
+def _plain(prompt: Prompt) -> str:
+    """A prompt as a judge is shown it: of a chat, what was said, each turn after who said it."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n".join(f"{message.role}: {message.content}" for message in prompt)

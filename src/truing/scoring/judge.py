@@ -43,7 +43,7 @@ class Judge(typing.Protocol):
     def judge(self, row: Row) -> Verdict: ...
 
 
-_RULES = "truing.scoring.judges"
+_RULES = "truing.scoring.rules"
 JUDGES: Registry[Judge] = Registry(
     "judge",
     {
@@ -56,21 +56,21 @@ JUDGES: Registry[Judge] = Registry(
             "every token of the gold answer is the model's first choice",
         ),
         "exact-match": Entry(
-            f"{_RULES}.rules:EXACT_MATCH",
+            f"{_RULES}.texts:EXACT_MATCH",
             "the whole answer equals an accepted one, after normalisation",
         ),
         "contains": Entry(
-            f"{_RULES}.rules:CONTAINS",
+            f"{_RULES}.texts:CONTAINS",
             "the answer holds an accepted one as whole words and is not a loop",
         ),
         "contains-any": Entry(
-            f"{_RULES}.rules:CONTAINS_ANY",
+            f"{_RULES}.texts:CONTAINS_ANY",
             "the answer holds an accepted one, loops included (as often published)",
         ),
         "yes-no": Entry(
-            f"{_RULES}.rules:YES_NO", "the answer says yes or no as the accepted one does"
+            f"{_RULES}.texts:YES_NO", "the answer says yes or no as the accepted one does"
         ),
-        "letter": Entry(f"{_RULES}.rules:LETTER", "the answer chooses the accepted letter"),
+        "letter": Entry(f"{_RULES}.texts:LETTER", "the answer chooses the accepted letter"),
         "likelihood": Entry(
             f"{_RULES}.likelihood:LIKELIHOOD", "the first choice is more likely than every other"
         ),
@@ -90,7 +90,7 @@ JUDGES: Registry[Judge] = Registry(
             f"{_RULES}.same:SAME_AS_BASE_LOOSE",
             "one of the two answers holds the other as whole words",
         ),
-        HEALTH: Entry(f"{_RULES}.rules:HEALTH", "the text is neither empty nor a loop"),
+        HEALTH: Entry(f"{_RULES}.texts:HEALTH", "the text is neither empty nor a loop"),
     },
 )
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from truing.protocols.protocol import LIKELIHOOD_SCORERS, Protocol
 from truing.protocols.questions import is_fluency
 from truing.scoring import health
-from truing.scoring.judges.likelihood import margin
+from truing.scoring.rules.likelihood import margin
 from truing.types import Response, Row
 
 

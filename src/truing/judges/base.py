@@ -1,0 +1,115 @@
+"""The parts of a judge that must be asked, and the two protocols that join them.
+
+A *rubric* says what is asked and what a reply means; a *speaker* replies. Any rubric works with any
+speaker: ``local:truing/pocket`` and ``openai:some-model`` are speakers, ``correctness`` is a rubric.
+Other judges (a classifier, a person's decisions) are :class:`AskedJudge` without either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from truing.scoring.judge import answer_of
+from truing.types import Chat, Row, State, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a judge is shown of a row. Nothing in it tells which model or method answered.
+
+    ``answer`` is what counts as the answer under the row's protocol; ``base`` the unedited model's,
+    for rubrics that compare the two.
+    """
+
+    row: str
+    aspect: str
+    question: str
+    answer: str
+    accepted: tuple[str, ...]
+    base: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> Shown | None:
+        """What is shown of ``row``, or ``None`` where it has no response."""
+        if row.response is None:
+            return None
+        base = None if row.base is None else answer_of(row, row.base)
+        answer = answer_of(row, row.response)
+        return cls(row.key, row.aspect, row.question or row.prompt, answer, row.accepted, base)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a speaker said to one chat. ``text`` is ``None`` where there is no reply, and ``error``
+    says why. ``label_logprobs``: natural-log probability of each of the labels that were asked for,
+    in their order, as the whole reply's beginning (``None``: the speaker cannot tell)."""
+
+    text: str | None
+    label_logprobs: tuple[float, ...] | None = None
+    error: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What replies mean. ``score`` in [0, 1], or ``None``, as in :class:`truing.types.Verdict`."""
+
+    state: State
+    score: float | None
+    why: str
+
+
+class Rubric(Protocol):
+    """What is asked about an answer, and what replies mean."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """Hash of the wording and of the rules of reading: verdicts of equal digests compare."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The replies asked for, where they can be listed."""
+
+    def chats(self, shown: Shown, strict: bool) -> tuple[Chat, ...]:
+        """What to ask: one chat, or two for a pair in both orders. ``strict`` asks again after a
+        reply that could not be read. Empty where the rubric does not apply to this answer."""
+
+    def read(self, shown: Shown, replies: Sequence[Reply]) -> Reading:
+        """One reply per chat, in their order. ``invalid`` where they cannot be read."""
+
+
+class Speaker(Protocol):
+    """Who replies."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Everything that decides a reply, JSON-like and without secrets: part of the cache key."""
+
+    def replies(self, chats: Sequence[Chat], labels: Sequence[str]) -> Iterator[tuple[int, Reply]]:
+        """``(index of the chat, its reply)`` as they come, each index once, in any order.
+
+        A chat that cannot be answered gets a reply with an error. Raises ``TruingError`` only where
+        no further chat can be answered (a budget that is spent, a server that is gone); what was
+        yielded before stays good.
+        """
+
+
+class AskedJudge(Protocol):
+    """Turns many rows into verdicts, in any order."""
+
+    @property
+    def name(self) -> str:
+        """The column: equal names mean equal judgement."""
+
+    def judge_all(self, rows: Sequence[Row], done: Callable[[Verdict], None]) -> None:
+        """Hand every row's verdict to ``done`` as soon as it is there. Raises ``TruingError`` where
+        it cannot go on; verdicts handed over before stay good."""
