@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from truing.benchmarks import files
 from truing.benchmarks.draft import Draft, Note, Notebook, Rejected, Rules, check
 from truing.benchmarks.files import Record, Source
 from truing.benchmarks.forms import Form, explain, form_of, id_field
-from truing.benchmarks.sampling import How, Sampling, choose, distinct
+from truing.benchmarks.sampling import How, Sampling, Selection, distinct
 from truing.errors import BadInput, UnknownName
 from truing.registry import Entry, Registry
 from truing.types import Case
@@ -179,13 +179,17 @@ def load(
     limit: int | None = None,
     sample: How = "prefix",
     seed: int = 0,
+    skip: int = 0,
+    aspects: Sequence[str] | None = None,
     options: Mapping[str, Any] | Options | None = None,
 ) -> Loaded:
     """Cases of a benchmark.
 
     ``limit`` selects that many records of the file before any is checked: the first ones
     (``prefix``), or ``seeded``: drawn without replacement by content, so that neither the order of
-    the file nor other records decide, and a smaller sample is part of a larger one.
+    the file nor other records decide, and a smaller sample is part of a larger one. ``skip`` leaves
+    out that many in front: with the same seed, ``skip=50`` has nothing in common with ``limit=50``.
+    ``aspects`` keeps only probes of these aspects (``locality`` has all of its parts).
     Bad records among the selected are quarantined and never replaced.
 
     Raises ``UnknownName`` for a benchmark or option that does not exist and ``BadInput`` for a file
@@ -197,20 +201,36 @@ def load(
         raise BadInput(f"limit is {limit}", "Give 1 or more, or leave it out to take every record.")
     if sample not in ("prefix", "seeded"):
         raise UnknownName("way to sample", sample, ("prefix", "seeded"))
+    if skip < 0:
+        raise BadInput(f"skip is {skip}", "Give 0 or more.")
+    selection = Selection(limit, sample, seed, skip)
     if benchmark.cases is not None:
-        return _made(benchmark, chosen, data, limit, sample, seed)
-    if data is None:
+        loaded = _made(benchmark, chosen, data, selection)
+    elif data is None:
         raise BadInput(f"{benchmark.name} needs a file of records", _how_to_get(benchmark.name))
-    return _from_file(benchmark, chosen, Path(data).expanduser(), limit, sample, seed)
+    else:
+        loaded = _from_file(benchmark, chosen, Path(data).expanduser(), selection)
+    return loaded if aspects is None else replace(loaded, cases=_only(loaded.cases, aspects))
+
+
+def _only(cases: Sequence[Case], aspects: Sequence[str]) -> tuple[Case, ...]:
+    """The same cases with probes of these aspects alone; those without any are still edited."""
+    there = sorted({probe.aspect for case in cases for probe in case.probes})
+    known = {*there, *(aspect.partition("/")[0] for aspect in there)}
+    for aspect in aspects:
+        if aspect not in known:
+            raise UnknownName("aspect", aspect, known)
+    wanted = tuple(a for a in there if a in aspects or a.partition("/")[0] in aspects)
+    return tuple(
+        replace(case, probes=tuple(p for p in case.probes if p.aspect in wanted)) for case in cases
+    )
 
 
 def _made(
     benchmark: Benchmark,
     options: Options,
     data: Path | str | None,
-    limit: int | None,
-    sample: How,
-    seed: int,
+    selection: Selection,
 ) -> Loaded:
     assert benchmark.cases is not None
     if data is not None:
@@ -219,19 +239,17 @@ def _made(
         )
     cases = tuple(benchmark.cases(options))
     source = Source("embedded", _digest(cases), 0, "embedded", len(cases))
-    picked = [cases[i] for i in choose([case.id for case in cases], limit, sample, seed)]
-    sampling = Sampling.of(
-        limit, sample, seed, len(cases), len(picked), [case.id for case in picked]
-    )
+    picked = [cases[i] for i in selection.of([case.id for case in cases])]
+    if not picked:
+        raise _nothing_left(benchmark.name, selection, len(cases))
+    sampling = selection.record(len(cases), len(picked), [case.id for case in picked])
     return Loaded(
         benchmark.name, options.dataset(benchmark.name), "embedded", options.model_dump(mode="json"),
         tuple(picked), (), (), source, sampling,
     )  # fmt: skip
 
 
-def _from_file(
-    benchmark: Benchmark, options: Options, path: Path, limit: int | None, sample: How, seed: int
-) -> Loaded:
+def _from_file(benchmark: Benchmark, options: Options, path: Path, selection: Selection) -> Loaded:
     contents = files.read(path)
     records = contents.records
     forms = [form_of(benchmark.forms, record) for record in records]
@@ -241,7 +259,9 @@ def _from_file(
     for remark in contents.remarks:
         notes.remark(remark)
     ids = _ids(records, forms, notes)
-    picked = choose([_content(record) for record in records], limit, sample, seed)
+    picked = selection.of([_content(record) for record in records])
+    if not picked:
+        raise _nothing_left(str(path), selection, len(records))
     cases: list[Case] = []
     bad: list[Quarantined] = []
     for i in picked:
@@ -257,14 +277,19 @@ def _from_file(
             "Mend the file, or check the benchmark's name and options.",
         )
     _note_conflicts(cases, notes)
-    sampling = Sampling.of(
-        limit, sample, seed, len(records), len(picked), [case.id for case in cases]
-    )
+    sampling = selection.record(len(records), len(picked), [case.id for case in cases])
     found = "+".join(sorted({form.name for i in picked if (form := forms[i]) is not None}))
     return Loaded(
         benchmark.name, options.dataset(benchmark.name), found, options.model_dump(mode="json"),
         tuple(cases), tuple(bad), notes.notes(), contents.source, sampling,
     )  # fmt: skip
+
+
+def _nothing_left(name: str, selection: Selection, total: int) -> BadInput:
+    return BadInput(
+        f"{name} has {total} records and skip leaves out the first {selection.skip}",
+        "Give a smaller skip.",
+    )
 
 
 def _case(

@@ -14,8 +14,8 @@ How = Literal["prefix", "seeded"]
 class Sampling:
     """What was selected: ``total`` records there were, ``selected`` were taken, ``kept`` are cases.
 
-    ``how`` is ``all`` where no limit cut anything off; ``seed`` is ``None`` where none was used.
-    ``ids`` are the kept cases in order.
+    ``how`` is ``all`` where nothing was cut off; ``seed`` is ``None`` where none was used. ``skip``
+    counts the items left out in front of the selected ones. ``ids`` are the kept cases in order.
     """
 
     how: Literal["all", "prefix", "seeded"]
@@ -25,28 +25,37 @@ class Sampling:
     selected: int
     kept: int
     ids: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls, limit: int | None, how: How, seed: int, total: int, selected: int, ids: Sequence[str]
-    ) -> Sampling:
-        cut = selected < total
-        used = seed if cut and how == "seeded" else None
-        return cls(how if cut else "all", limit, used, total, selected, len(ids), tuple(ids))
+    skip: int = 0
 
 
-def choose(keys: Sequence[str], limit: int | None, how: How, seed: int) -> list[int]:
-    """Positions of the selected items, ascending.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which items to take: ``limit`` of them (``None``: all), the first ``skip`` left out.
 
-    ``seeded`` ranks every item by a hash of the seed and its key (its content) and takes the first
-    ``limit``: a sample without replacement that does not depend on the order of the items.
+    ``prefix`` takes them as they come. ``seeded`` ranks every item by a hash of the seed and its key
+    (its content): a sample without replacement that does not depend on the order of the items. Equal
+    settings with ``skip`` n and ``limit`` n select disjoint items.
     """
-    everything = list(range(len(keys)))
-    if limit is None or limit >= len(keys):
-        return everything
-    if how == "prefix":
-        return everything[:limit]
-    return sorted(sorted(everything, key=lambda i: (_rank(seed, keys[i]), i))[:limit])
+
+    limit: int | None = None
+    how: How = "prefix"
+    seed: int = 0
+    skip: int = 0
+
+    def of(self, keys: Sequence[str]) -> list[int]:
+        """Positions of the selected items, ascending."""
+        ranked = list(range(len(keys)))
+        if self.how == "seeded":
+            ranked.sort(key=lambda i: (_rank(self.seed, keys[i]), i))
+        stop = None if self.limit is None else self.skip + self.limit
+        return sorted(ranked[self.skip : stop])
+
+    def record(self, total: int, selected: int, ids: Sequence[str]) -> Sampling:
+        """What was selected, for the books."""
+        cut = selected < total
+        used = self.seed if cut and self.how == "seeded" else None
+        how = self.how if cut else "all"
+        return Sampling(how, self.limit, used, total, selected, len(ids), tuple(ids), self.skip)
 
 
 def _rank(seed: int, key: str) -> bytes:

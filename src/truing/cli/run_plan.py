@@ -40,6 +40,9 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many records.")] = None,
     sample: Annotated[str | None, typer.Option(help="prefix (the first ones) or seeded.")] = None,
+    aspects: Annotated[
+        str | None, typer.Option(help="Ask only about these: efficacy,locality.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
@@ -79,6 +82,7 @@ def run(
         "regime": listed(regime),
         "limit": limit,
         "sample": sample,
+        "aspects": listed(aspects),
         "seed": seed,
         "skip_invalid": skip_invalid,
     }

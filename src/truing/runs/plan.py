@@ -32,7 +32,7 @@ PLURAL = {
     "model": "models", "method": "methods", "benchmark": "benchmarks", "protocol": "protocols",
     "regime": "regimes", "seed": "seeds", "judge": "judges",
 }  # fmt: skip
-OF_EVERY_BENCHMARK = ("limit", "sample")
+OF_EVERY_BENCHMARK = ("limit", "sample", "skip", "aspects")
 OF_THE_BENCHMARK = ("data", "options")
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class MethodSpec(Parsed):
 
 
 class BenchmarkSpec(Parsed):
-    """A benchmark and which of its cases to take."""
+    """A benchmark, which of its cases to take, and which aspects to ask about (``None``: all)."""
 
     name: str
     label: str
@@ -79,6 +79,8 @@ class BenchmarkSpec(Parsed):
     limit: int | None = Field(default=None, ge=1)
     sample: Literal["prefix", "seeded"] = "prefix"
     seed: int = 0
+    skip: int = Field(default=0, ge=0)
+    aspects: tuple[str, ...] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 

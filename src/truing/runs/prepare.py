@@ -83,6 +83,8 @@ def prepare(plan: Plan) -> Prepared:
             limit=spec.limit,
             sample=spec.sample,
             seed=spec.seed,
+            skip=spec.skip,
+            aspects=spec.aspects,
             options=spec.options,
         )
         if not plan.skips(spec):

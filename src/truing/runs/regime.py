@@ -24,7 +24,7 @@ When = Literal["immediate", "final"]
 
 NAMES: tuple[Name, ...] = ("single", "batch", "sequential")
 WHEN: tuple[When, ...] = ("immediate", "final")
-KEYS = ("chunk", "restore", "moments", "every")
+KEYS = ("chunk", "restore", "moments", "every", "at")
 
 
 class Capable(Protocol):
@@ -42,13 +42,14 @@ class Capable(Protocol):
 class Regime:
     """``chunk`` cases per edit (``None``: all). ``moments``: measure a chunk's own cases right
     after its edit (``immediate``), all cases after the last edit (``final``). ``every``: also all
-    cases edited so far after each ``every`` chunks (moment ``step``)."""
+    cases edited so far after each ``every`` chunks (moment ``step``); ``at``: after these chunks."""
 
     name: Name
     chunk: int | None = 1
     restore: Restore = "never"
     moments: tuple[When, ...] = ("immediate", "final")
     every: int | None = None
+    at: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -62,6 +63,11 @@ class Regime:
     def independent(self) -> bool:
         """Whether every chunk starts from the untouched model."""
         return self.restore == "each"
+
+    def steps_after(self, number: int, last: bool) -> bool:
+        """Whether all cases so far are measured after chunk ``number`` (from 1)."""
+        regular = self.every is not None and (last or number % self.every == 0)
+        return regular or number in self.at
 
     def chunks(self, n: int) -> list[range]:
         """The cases 0..n-1 in the groups that are edited together."""
@@ -102,6 +108,7 @@ def parse(given: str | dict[str, Any] | Regime) -> Regime:
             restore,
             _moments(name, moments),
             _count(name, "every", values["every"]) if "every" in values else start.every,
+            _counts(name, "at", values.get("at", ())),
         )
     )
 
@@ -140,6 +147,8 @@ def to_table(regime: Regime) -> dict[str, Any]:
             table["chunk"] = regime.chunk
     if regime.every is not None:
         table["every"] = regime.every
+    if regime.at:
+        table["at"] = list(regime.at)
     return table
 
 
@@ -176,6 +185,13 @@ def _count(name: str, key: str, value: Any) -> int | None:
         ) from None
 
 
+def _counts(name: str, key: str, value: Any) -> tuple[int, ...]:
+    """Several whole numbers, from ``[1, 10]``, ``"1+10"`` or one number."""
+    given = value.split("+") if isinstance(value, str) else value
+    found = (_count(name, key, each) for each in ([given] if isinstance(given, int) else given))
+    return tuple(sorted({each for each in found if each is not None}))
+
+
 def _moments(name: str, value: Any) -> tuple[When, ...]:
     given = [m for m in value.split("+") if m] if isinstance(value, str) else list(value)
     for moment in given:
@@ -196,11 +212,13 @@ def _checked(regime: Regime) -> Regime:
             f"{where} has a fixed chunk size of 1 and a fixed restore policy",
             "Use regime batch, which takes chunk and restore.",
         )
-    if regime.independent and (regime.moments != ("immediate",) or regime.every):
+    if regime.independent and (regime.moments != ("immediate",) or regime.every or regime.at):
         raise BadInput(
             f"{where} restores the model after each edit, so there is no later moment to measure",
-            "Leave out moments and every, or use a regime that does not restore.",
+            "Leave out moments, every and at, or use a regime that does not restore.",
         )
-    if not regime.moments and not regime.every:
-        raise BadInput(f"{where} measures nothing", "Give moments: immediate, final, or every=K.")
+    if not (regime.moments or regime.every or regime.at):
+        raise BadInput(
+            f"{where} measures nothing", "Give moments: immediate, final, or every=K, at=[K, ...]."
+        )
     return regime

@@ -59,7 +59,7 @@ def moments_at(regime: Regime, stage: Stage, last: bool) -> list[Moment]:
     found: list[Moment] = ["immediate"] if "immediate" in regime.moments else []
     if last and "final" in regime.moments:
         found.append("final")
-    elif regime.every is not None and (last or stage.number % regime.every == 0):
+    elif regime.steps_after(stage.number, last):
         found.append("step")
     return found
 

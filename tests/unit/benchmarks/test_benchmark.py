@@ -21,7 +21,7 @@ from truing.benchmarks.benchmark import (
     load,
     parse_options,
 )
-from truing.benchmarks.sampling import choose, distinct
+from truing.benchmarks.sampling import Selection, distinct
 from truing.errors import BadInput, UnknownName
 
 FACT = {
@@ -211,10 +211,45 @@ def test_a_seeded_sample_does_not_depend_on_the_order_of_the_file(tmp_path: Path
 def test_a_selection_is_a_sorted_subset_of_the_asked_size(
     keys: list[str], limit: int | None, how: Any, seed: int
 ) -> None:
-    chosen = choose(keys, limit, how, seed)
-    assert chosen == sorted(set(chosen)) == choose(keys, limit, how, seed)
+    chosen = Selection(limit, how, seed).of(keys)
+    assert chosen == sorted(set(chosen)) == Selection(limit, how, seed).of(keys)
     assert len(chosen) == min(len(keys), len(keys) if limit is None else limit)
     assert all(0 <= i < len(keys) for i in chosen)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keys=st.lists(st.text(max_size=3), max_size=30),
+    limit=st.integers(1, 40),
+    how=st.sampled_from(["prefix", "seeded"]),
+    seed=st.integers(0, 5),
+)
+def test_what_is_skipped_and_what_follows_are_the_whole(
+    keys: list[str], limit: int, how: Any, seed: int
+) -> None:
+    first = Selection(limit, how, seed).of(keys)
+    rest = Selection(None, how, seed, skip=limit).of(keys)
+    assert sorted([*first, *rest]) == list(range(len(keys)))
+
+
+def test_only_wanted_aspects_are_asked_and_every_case_stays() -> None:
+    every = load("world", limit=5)
+    some = load("world", limit=5, aspects=["efficacy", "locality"])
+    assert [c.id for c in some.cases] == [c.id for c in every.cases]
+    wanted = [
+        p
+        for c in every.cases
+        for p in c.probes
+        if p.aspect.split("/")[0] in ("efficacy", "locality")
+    ]
+    assert [p for c in some.cases for p in c.probes] == wanted
+    with pytest.raises(UnknownName, match="localty"):
+        load("world", limit=5, aspects=["localty"])
+
+
+def test_skipping_everything_is_told() -> None:
+    with pytest.raises(BadInput, match="skip leaves out"):
+        load("world", limit=5, skip=100_000)
 
 
 @settings(max_examples=60, deadline=None)

@@ -52,6 +52,7 @@ def test_batches(text: str, ident: str, sizes: list[int]) -> None:
 
 def test_the_id_holds_what_decides_answers_and_not_what_is_looked_at() -> None:
     assert parse("sequential").id == parse("sequential,every=5,moments=final").id
+    assert parse("sequential").id == parse("sequential,at=1+10").id
     assert parse("batch-3").id != parse("batch-3-restored").id
 
 
@@ -67,7 +68,7 @@ def test_unknown_names_get_a_near_miss(text: str, near: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["batch-0", "batch-x", "sequential,every=0", "sequential,chunk=3", "single,every=2",
+    ["batch-0", "batch-x", "sequential,every=0", "sequential,at=1+x", "single,at=1", "sequential,chunk=3", "single,every=2",
      "batch-3-restored,moments=final", "sequential,moments=", "batch,chunk"],
 )  # fmt: skip
 def test_what_means_nothing_is_refused(text: str) -> None:
@@ -85,7 +86,15 @@ def test_chunks_cover_every_case_once_in_order(text: str, n: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["single", "sequential,every=3", "batch", "batch-4", "batch-4-restored", "batch,moments=final"],
+    [
+        "single",
+        "sequential,every=3",
+        "sequential,at=1+10",
+        "batch",
+        "batch-4",
+        "batch-4-restored",
+        "batch,moments=final",
+    ],
 )
 def test_a_table_reads_back_equal(text: str) -> None:
     regime = parse(text)

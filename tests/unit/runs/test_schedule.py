@@ -11,7 +11,7 @@ from truing.runs.schedule import count, own_sheets, portions, stages
 from truing.types import Case, EditRequest, Probe
 
 REGIMES = st.sampled_from(
-    ["single", "batch-3-restored", "sequential", "sequential,every=2", "batch-3", "batch,moments=final",
+    ["single", "batch-3-restored", "sequential", "sequential,every=2", "sequential,at=1+4", "batch-3", "batch,moments=final",
      "sequential,every=3,moments=immediate", "batch-2,every=1,moments="]
 )  # fmt: skip
 
