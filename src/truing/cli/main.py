@@ -27,6 +27,7 @@ from truing.cli import (
     stats,
     trace,
     train,
+    tune,
 )
 from truing.errors import BadInput, TruingError
 
@@ -46,6 +47,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
 app.command("trace")(trace.trace)
+app.command("tune")(tune.tune)
 app.command("doctor")(doctor.doctor)
 app.add_typer(stats.app, name="stats")
 app.add_typer(train.app, name="train")

@@ -37,8 +37,11 @@ def trace(
     data: Annotated[Path | None, typer.Option(help="The benchmark's file.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many requests.")] = 20,
     window: Annotated[
-        int, typer.Option(min=1, help="Layers restored together (MLP and attention).")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=1, help="MLPs and attentions restored together; left out: a fifth of the layers."
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Draws of the noise.")] = 10,
     noise: Annotated[
         float, typer.Option(help="Noise in standard deviations of the embeddings.")

@@ -175,6 +175,7 @@ ALPHAEDIT = Method(
     summary="updates in the null space of ordinary text, sparing earlier edits",
     paper="Fang et al. 2025 (AlphaEdit)",
     acts_on="weights",
+    tunes=("lr", "clamp", "energy"),
     needs_subject=True,
     needs_stats=True,
     each=each,

@@ -86,6 +86,7 @@ EMMET = Method(
     summary="MEMIT's update under equality constraints, for many facts at one layer",
     paper="Gupta et al. 2024 (EMMET)",
     acts_on="weights",
+    tunes=("lr", "clamp", "weight"),
     needs_subject=True,
     needs_stats=True,
     each=each,

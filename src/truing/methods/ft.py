@@ -225,6 +225,7 @@ FT_M = Method(
     summary="fine-tune one layer on the teacher-forced target",
     paper="Zhang et al. 2024 (FT-M)",
     acts_on="weights",
+    tunes=("lr", "steps"),
     each=each_ft_m,
 )
 
@@ -235,5 +236,6 @@ FT_L = Method(
     summary="fine-tune one layer on the target read at the last prompt token",
     paper="Meng et al. 2022 (FT-L)",
     acts_on="weights",
+    tunes=("lr", "steps"),
     each=each_ft_l,
 )

@@ -293,5 +293,6 @@ GRACE = Method(
     summary="a codebook of answers at one layer, looked up by the prompt's last token",
     paper="Hartvigsen et al. 2023 (GRACE)",
     acts_on="activations",
+    tunes=("radius",),
     each=each,
 )

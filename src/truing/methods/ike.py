@@ -289,5 +289,6 @@ IKE = Method(
     summary="the new fact after demonstrations of what such facts change and what they do not",
     paper="Zheng et al. 2023 (IKE)",
     acts_on="prompt",
+    tunes=("k",),
     each=each,
 )

@@ -300,6 +300,7 @@ KN = Method(
     summary="write the new answer over the old one in the neurons that hold it",
     paper="Dai et al. 2022 (KN)",
     acts_on="weights",
+    tunes=("threshold", "add"),
     batch=False,
     each=each,
 )

@@ -249,5 +249,6 @@ LORA = Method(
     summary="train low-rank factors beside chosen matrices",
     paper="Hu et al. 2021 (LoRA)",
     acts_on="weights",
+    tunes=("lr", "steps"),
     each=each,
 )

@@ -275,4 +275,5 @@ MELO = Method(
     summary="a block of low-rank factors per edit, found again by the key of its prompt",
     paper="Yu et al. 2024 (MELO)",
     acts_on="activations",
+    tunes=("radius", "lr"),
 )

@@ -104,6 +104,7 @@ MEMIT = Method(
     summary="least-squares update of several MLPs for many facts at once",
     paper="Meng et al. 2023 (MEMIT)",
     acts_on="weights",
+    tunes=("lr", "clamp", "weight"),
     needs_subject=True,
     needs_stats=True,
     each=each,

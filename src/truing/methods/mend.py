@@ -147,5 +147,6 @@ MEND = Method(
     summary="a trained network turns an edit's gradient into a local change",
     paper="Mitchell et al. 2022 (MEND)",
     acts_on="weights",
+    tunes=("scale",),
     each=each,
 )

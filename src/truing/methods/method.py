@@ -81,6 +81,8 @@ class Method:
     ``make`` returns the TOTAL intervention relative to the base (``so_far`` included).
     ``each``, where offered, makes many independent interventions together.
     ``batch``: several requests in one call. ``sequential``: accepts ``so_far``.
+    ``tunes``: settings that say how strongly it acts, the most telling first. They and the layers
+    (settings ``layer`` or ``layers``) are what a search varies; the origin holds their values.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Method:
     batch: bool = True
     sequential: bool = True
     each: MakeEach | None = None
+    tunes: tuple[str, ...] = ()
 
 
 METHODS: Registry[Method] = Registry(

@@ -116,6 +116,7 @@ PMET = Method(
     summary="MEMIT with values sought for attention and MLP together",
     paper="Li et al. 2024 (PMET)",
     acts_on="weights",
+    tunes=("lr", "clamp", "weight"),
     needs_subject=True,
     needs_stats=True,
     each=each,

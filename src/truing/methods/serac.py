@@ -210,6 +210,7 @@ SERAC = Method(
     summary="a memory of edits, asked of a trained counterfactual model where they apply",
     paper="Mitchell et al. 2022 (SERAC)",
     acts_on="prompt",
+    tunes=("threshold",),
     each=each,
 )
 
@@ -220,5 +221,6 @@ SERAC_IN_CONTEXT = Method(
     summary="a memory of edits, told to the model itself only where they apply",
     paper="Mitchell et al. 2022 (SERAC), the base model as counterfactual model",
     acts_on="prompt",
+    tunes=("threshold",),
     each=each_in_context,
 )

@@ -283,5 +283,6 @@ ULTRAEDIT = Method(
     summary="a ridge regression on normalised gradients of one backward pass",
     paper="Gu et al. 2025 (UltraEdit)",
     acts_on="weights",
+    tunes=("lr",),
     each=each,
 )

@@ -344,4 +344,5 @@ WISE = Method(
     summary="side weights of one matrix, met by prompts that move their activations",
     paper="Wang et al. 2024 (WISE)",
     acts_on="activations",
+    tunes=("ratio", "lr"),
 )
