@@ -170,7 +170,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A paired comparison with ``against`` (usually method ``none``) on the same cases."""
+    """A paired comparison with ``against`` (usually method ``none``) on the same cases.
+
+    ``effect`` is the standardised difference: Cohen's h for shares, d_z over cases for other numbers.
+    ``detectable`` is the smallest difference that a test with this comparison's own standard error
+    finds with 80 % power at alpha .05: what an absent finding can and cannot mean.
+    """
 
     against: str
     delta: float | None
@@ -180,6 +185,8 @@ class Comparison:
     p_adjusted: float | None
     test: str
     n_pairs: int
+    effect: float | None = None
+    detectable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,8 @@ def _record(m: Measure, line: Line) -> Record:
         "p_adjusted": c.p_adjusted if c else None,
         "test": c.test if c else None,
         "n_pairs": c.n_pairs if c else None,
+        "effect": c.effect if c else None,
+        "detectable": c.detectable if c else None,
         "flags": list(m.flags),
         "cell": m.cell,
     }

@@ -147,7 +147,8 @@ def p_text(p: float) -> str:
 
 
 def versus_text(versus: Comparison, *, share: bool) -> str:
-    """``+61.0 points against none (52.1 to 69.9), p < .001, paired permutation, 40 pairs``."""
+    """``+61.0 points against none (52.1 to 69.9), p < .001, h = +1.20, exact McNemar, 40 pairs (80 %
+    power for 12.5 points)``."""
     if versus.delta is None:
         return f"not comparable with {versus.against}"
     unit = " points" if share else ""
@@ -157,7 +158,13 @@ def versus_text(versus: Comparison, *, share: bool) -> str:
     p = versus.p_adjusted if versus.p_adjusted is not None else versus.p
     if p is not None:
         text += f", {p_text(p)}{' corrected' if versus.p_adjusted is not None else ''}"
-    return f"{text}, {versus.test}, {versus.n_pairs} pairs"
+    if versus.effect is not None:
+        text += f", {'h' if share else 'd'} = {versus.effect:+.2f}"
+    text += f", {versus.test}, {versus.n_pairs} pairs"
+    if versus.detectable is not None:
+        least = number(versus.detectable, share=share, digits=1)
+        text += f" (80 % power for {least}{unit})"
+    return text
 
 
 def states(value: Value) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,15 @@ from truing.scoring.intervals import (
     distinct_rows,
     newcombe,
     ratio_error,
+    z_of,
 )
 from truing.scoring.observations import Observation, by_key
 from truing.scoring.stats import CONFIDENCE, RESAMPLES
 from truing.seeds import Seeds
 from truing.types import Comparison
 
+ALPHA, POWER = 0.05, 0.8
+"""Of the smallest detectable difference."""
 EXACT_UP_TO = 16
 FLIPS = 20_000
 
@@ -101,22 +105,31 @@ def compare(
         return Comparison(against, delta, None, None, None, None, "none: one case", pairs.n)
     rng = np.random.default_rng(seeds.child("paired").number)
     sums_C, sizes_C = pairs.cluster_sums()
+    effect = cohens_h(pairs) if bounded else standardised(sums_C / sizes_C)
+    error = ratio_error(sums_C, sizes_C)
+    detectable = None if not error else (z_of(1 - ALPHA) + float(stats.norm.ppf(POWER))) * error
     bounds = bootstrap_ratio(sums_C, sizes_C, rng=rng, resamples=resamples, confidence=confidence)
     if bounds is None and bounded:
         bounds = _newcombe(pairs, confidence)
     low, high = (None, None) if bounds is None else (min(bounds[0], delta), max(bounds[1], delta))
     if bounded and pairs.binary and pairs.clusters == pairs.n:
-        return Comparison(against, delta, low, high, mcnemar(pairs), None, "exact McNemar", pairs.n)
-    p = sign_flip(sums_C, rng=rng)
-    return Comparison(
-        against, delta, low, high, p, None, "sign-flip permutation over cases", pairs.n
-    )
+        p, test = mcnemar(pairs), "exact McNemar"
+    else:
+        p, test = sign_flip(sums_C, rng=rng), "sign-flip permutation over cases"
+    return Comparison(against, delta, low, high, p, None, test, pairs.n, effect, detectable)
 
 
-def paired_error(ours: Sequence[Observation], theirs: Sequence[Observation]) -> float | None:
-    """Cluster-robust standard error of the paired difference, for the minimum detectable effect."""
-    pairs = pair(ours, theirs)
-    return ratio_error(*pairs.cluster_sums()) if pairs.n else None
+def cohens_h(pairs: Pairs) -> float:
+    """Cohen's h (1988, section 6.2): the difference of two shares on the arcsine scale, -pi to pi."""
+    ours, theirs = (float(np.clip(np.mean(x), 0, 1)) for x in (pairs.ours_N, pairs.theirs_N))
+    return 2 * (math.asin(math.sqrt(ours)) - math.asin(math.sqrt(theirs)))
+
+
+def standardised(differences_C: Floats) -> float | None:
+    """d_z (Cohen 1988, section 2.3.5): mean over standard deviation of the paired differences, one
+    per cluster, float64 (clusters,). ``None`` where they do not vary."""
+    spread = float(np.std(differences_C, ddof=1))
+    return None if spread < 1e-12 else float(np.mean(differences_C)) / spread
 
 
 def mcnemar(pairs: Pairs) -> float:

@@ -15,13 +15,14 @@ from truing.errors import BadInput, UnknownName
 from truing.scoring.observations import Observation
 from truing.scoring.paired import (
     benjamini_hochberg,
+    cohens_h,
     compare,
     correct,
     holm,
     mcnemar,
     pair,
-    paired_error,
     sign_flip,
+    standardised,
 )
 from truing.seeds import Seeds
 from truing.types import Comparison
@@ -186,12 +187,29 @@ def test_a_comparison_under_the_null_is_rarely_significant() -> None:
     assert found / 200 <= 0.08
 
 
-def test_paired_errors_are_smaller_than_unpaired_ones_when_sides_agree() -> None:
+def test_the_smallest_detectable_difference_comes_from_the_paired_error() -> None:
     base = [float(i % 2) for i in range(20)]
     better = [*base[:18], 1.0, 1.0]
-    error = paired_error(side(better), side(base))
-    assert error == pytest.approx(np.std([0] * 19 + [1], ddof=1) / np.sqrt(20))
-    assert paired_error(side([1.0]), []) is None
+    error = np.std([0] * 19 + [1], ddof=1) / np.sqrt(20)
+    assert against(side(better), side(base)).detectable == pytest.approx(2.8016 * error, rel=1e-4)
+    assert against(side(base), side(base)).detectable is None
+
+
+def test_the_detectable_difference_is_found_four_times_out_of_five() -> None:
+    rng = np.random.default_rng(3)
+    noise = 0.1 * rng.standard_normal((150, 40))
+    least = 2.8016 * 0.1 / np.sqrt(40)
+    found = [
+        against(side((0.5 + least + row).tolist()), side([0.5] * 40)).p or 1.0 for row in noise
+    ]
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.8, abs=0.06)
+
+
+def test_effect_sizes_by_hand() -> None:
+    h = cohens_h(pair(side([1.0, 1.0, 1.0, 0.0]), side([0.0, 0.0, 1.0, 0.0])))
+    assert h == pytest.approx(2 * np.arcsin(np.sqrt(0.75)) - 2 * np.arcsin(np.sqrt(0.25)))
+    assert standardised(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.0)
+    assert standardised(np.array([0.5, 0.5])) is None
 
 
 # --- families
