@@ -76,6 +76,10 @@ class Applied:
     def whole_prompt(self) -> bool:
         return self._bank.whole_prompt
 
+    @property
+    def rereads(self) -> bool:
+        return self._bank.rereads
+
 
 def edited(arch: Arch, parts: Sequence[Part]) -> dict[str, Tensor]:
     """New values of the parameters that ``parts`` change, by name, in the parameters' dtypes."""

@@ -33,7 +33,7 @@ from truing.interventions.parts import (
     PromptPrefix,
     WeightDelta,
 )
-from truing.interventions.routed import Routed
+from truing.interventions.routed import Decides, Routed
 from truing.interventions.routed_header import RoutedPart, join, split
 from truing.interventions.scope import SentenceScope, WordScope
 from truing.interventions.scoped import Remembered, Scoped
@@ -79,6 +79,7 @@ class OpPart(_Strict):
 class CodebookPart(_Strict):
     kind: Literal["codebook"] = "codebook"
     param: str
+    decides: Decides = "once"
 
 
 class PrefixPart(_Strict):
@@ -287,7 +288,7 @@ def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
         return _split_scoped(part)
     if isinstance(part, Codebook):
         named = {"keys": part.keys, "values": part.values, "radii": part.radii}
-        return CodebookPart(param=part.param), named
+        return CodebookPart(param=part.param, decides=part.decides), named
     if isinstance(part, Routed):
         return split(part)
     if isinstance(part, ActivationOp):
@@ -356,7 +357,8 @@ def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
     if isinstance(part, RoutedPart):
         return join(part, tensor)
     if isinstance(part, CodebookPart):
-        return Codebook(part.param, tensor("keys"), tensor("values"), tensor("radii"))
+        tensors_of = (tensor("keys"), tensor("values"), tensor("radii"))
+        return Codebook(part.param, *tensors_of, decides=part.decides)
     if isinstance(part, OpPart):
         return ActivationOp(
             site=part.site,

@@ -74,7 +74,11 @@ class Bank:
 
     @property
     def whole_prompt(self) -> bool:
-        return bool(self._routes)
+        return bool(self._routes) or any(lookup.asks_again for lookup in self._lookups)
+
+    @property
+    def rereads(self) -> bool:
+        return any(route.decides_again for route in self._routes)
 
     def __enter__(self) -> Bank:
         with ExitStack() as hooks:

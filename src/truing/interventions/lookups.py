@@ -20,7 +20,7 @@ from truing.models.positions import Layout, Positions
 if TYPE_CHECKING:
     from truing.models.arch import Arch
 
-LAST = Positions("last_prompt")
+LAST, ALL = Positions("last_prompt"), Positions("all")
 
 
 def find(keys_N_I: Tensor, radii_N: Tensor, asked_R_I: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,6 +43,11 @@ class Lookup:
         self._seats = Seats(members)
         self._books = list(books)
 
+    @property
+    def asks_again(self) -> bool:
+        """Whether a book looks up more than prompts."""
+        return any(book.decides == "each-pass" for book in self._books)
+
     def seat(self, index: Sequence[int] | None) -> None:
         self._seats.seat(index)
 
@@ -62,9 +67,10 @@ class Lookup:
         return run
 
     def _replaced(self, x_B_T_I: Tensor, y_B_T_O: Tensor, layout: Layout) -> Tensor:
-        row_R, column_R = LAST.mask(layout).nonzero(as_tuple=True)
         seats = self._seats
         for entry, book in enumerate(self._books):
+            asked = ALL if book.decides == "each-pass" and layout.phase == "decode" else LAST
+            row_R, column_R = asked.mask(layout).nonzero(as_tuple=True)
             if seats.rows_R is None:
                 mine_R = torch.ones_like(row_R, dtype=torch.bool)
             else:

@@ -18,7 +18,7 @@ from torch import Tensor
 from truing.errors import BadInput
 from truing.interventions.hashing import content_hash as _digest
 from truing.interventions.ops import OPS
-from truing.interventions.routed import Routed
+from truing.interventions.routed import Decides, Routed, anew
 from truing.interventions.scoped import Scoped
 from truing.interventions.scoped import merged as joined
 from truing.models.positions import Positions
@@ -132,12 +132,14 @@ class Codebook:
     ``param`` is the module's weight. The nearest of ``keys`` (n, d_in) decides: within its radius
     (``radii`` (n,), Euclidean) the output becomes its row of ``values`` (n, d_out). The decision
     falls once, when the prompt is read; the tokens that follow meet it through the KV cache only.
+    With ``decides`` ``each-pass`` every generated token is looked up as well, and replaced on a hit.
     """
 
     param: str
     keys: Tensor
     values: Tensor
     radii: Tensor
+    decides: Decides = "once"
 
     def __post_init__(self) -> None:
         n = self.keys.shape[0]
@@ -155,7 +157,8 @@ class Codebook:
 
     @cached_property
     def digest(self) -> str:
-        return _digest(["codebook", self.param], self.keys, self.values, self.radii)
+        facts = ["codebook", self.param, *anew(self.decides)]
+        return _digest(facts, self.keys, self.values, self.radii)
 
 
 @dataclass(frozen=True)

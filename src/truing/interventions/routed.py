@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from truing.interventions.parts import WeightDelta
 
 
+Decides = Literal["once", "each-pass"]
+"""When a change that is looked up or routed is chosen: ``once``, when the prompt is read; or, as
+published code of GRACE and WISE does, anew in ``each-pass`` that reads or writes a token."""
+
+
 @dataclass(frozen=True, eq=False)
 class ByDistance:
     """Routes a prompt by how far each alternative moves what the module puts out.
@@ -23,14 +28,23 @@ class ByDistance:
     The distance of alternative i is the mean over the row's prompt tokens of
     ``||act(y_i) - act(y_0)||_2``, where ``y_0`` is the output without it; the largest distance that
     reaches its own of ``thresholds`` (n,) wins. ``act`` is a name of ``transformers``' activations.
+
+    With ``decides`` ``each-pass`` the mean is over all tokens of the row so far, and every further
+    token may change the choice for all of them; such answers are written without a KV cache.
     """
 
     act: str
     thresholds: Tensor
+    decides: Decides = "once"
 
     @cached_property
     def digest(self) -> str:
-        return content_hash(["by-distance", self.act], self.thresholds)
+        return content_hash(["by-distance", self.act, *anew(self.decides)], self.thresholds)
+
+
+def anew(decides: Decides) -> list[str]:
+    """What a digest says of ``decides``: nothing of the rule that is usual."""
+    return [] if decides == "once" else [decides]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +72,8 @@ class Routed:
     """Changes of linear weights of which at most one acts on a row: ``router`` picks it.
 
     The choice is made when the prompt is read, from its tokens alone, and holds for all tokens of
-    the row, those generated later included. A row that is not routed answers as without this part.
+    the row, those generated later included (unless the router ``decides`` in each pass). A row that
+    is not routed answers as without this part.
     """
 
     alternatives: tuple[tuple[WeightDelta, ...], ...]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from truing.interventions.parts import Dense, LowRank, Orientation, WeightDelta
-from truing.interventions.routed import ByDistance, ByKey, Routed
+from truing.interventions.routed import ByDistance, ByKey, Decides, Routed
 
 
 class _Strict(BaseModel):
@@ -30,6 +30,7 @@ class Choice(_Strict):
 class DistanceRouter(_Strict):
     kind: Literal["distance"] = "distance"
     act: str
+    decides: Decides = "once"
 
 
 class KeyRouter(_Strict):
@@ -62,7 +63,7 @@ def split(part: Routed) -> tuple[RoutedPart, dict[str, Tensor]]:
     router = part.router
     if isinstance(router, ByDistance):
         named["thresholds"] = router.thresholds
-        distance = DistanceRouter(act=router.act)
+        distance = DistanceRouter(act=router.act, decides=router.decides)
         return RoutedPart(alternatives=tuple(choices), router=distance), named
     named |= {"keys": router.keys, "radii": router.radii, "leads_to": router.leads_to}
     key = KeyRouter(site=router.site, layer=router.layer)
@@ -85,6 +86,6 @@ def join(header: RoutedPart, tensor: Callable[[str], Tensor]) -> Routed:
     )
     told = header.router
     if isinstance(told, DistanceRouter):
-        return Routed(alternatives, ByDistance(told.act, tensor("thresholds")))
+        return Routed(alternatives, ByDistance(told.act, tensor("thresholds"), told.decides))
     keys = ByKey(told.site, told.layer, tensor("keys"), tensor("radii"), tensor("leads_to"))
     return Routed(alternatives, keys)

@@ -19,7 +19,7 @@ from transformers.activations import ACT2FN
 
 from truing.errors import NotPossible
 from truing.interventions.fit import Fit, check_routed, transposed
-from truing.interventions.lookups import LAST, find
+from truing.interventions.lookups import ALL, LAST, find
 from truing.interventions.parts import LowRank, Part, WeightDelta
 from truing.interventions.routed import ByDistance, ByKey, Routed
 from truing.interventions.seats import Seats
@@ -82,6 +82,12 @@ class Route:
     @property
     def modules(self) -> list[nn.Module]:
         return list(self._at)
+
+    @property
+    def decides_again(self) -> bool:
+        """Whether a choice may change with every token."""
+        routers = [part.router for part in self._parts]
+        return any(isinstance(r, ByDistance) and r.decides == "each-pass" for r in routers)
 
     def seat(self, index: Sequence[int] | None) -> None:
         self._seats.seat(index)
@@ -167,7 +173,8 @@ class Route:
             rows_R = self._rows(entry, len(x_B_T_I))
             if not isinstance(part.router, ByDistance) or not mine or not len(rows_R):
                 continue
-            rows, mask_R_T = rows_R.to(home), PROMPT.mask(layout)[rows_R].to(home)
+            over = PROMPT if part.router.decides == "once" else ALL
+            rows, mask_R_T = rows_R.to(home), over.mask(layout)[rows_R].to(home)
             x_R_T_I, y_R_T_O, act = x_B_T_I[rows], y_B_T_O[rows], ACT2FN[part.router.act]
             apart_N_R = torch.stack(
                 [distances(y_R_T_O[..., d.out], d(x_R_T_I), act, mask_R_T) for d in mine]

@@ -9,7 +9,7 @@ near an entry with another answer splits the radii; one that is near an entry wi
 widens it (or moves its key, ``expand="moving-average"``) and trains its value further.
 
 Which entry answers is decided once, when the prompt is read (:class:`Codebook`). Published code asks
-the codebook again at every generated token when a KV cache is in use, tells answers apart by the mean
+the codebook again at every generated token when a KV cache is in use (``decides="each-pass"``), tells answers apart by the mean
 of padded label tensors (other prompt lengths count as other answers, different answers can agree), and
 puts new labels in front of old ones while keys go to the end. Here an answer is its tuple of token ids.
 """
@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from truing.interventions.intervention import Codebook, Intervention, Origin
+from truing.interventions.routed import Decides
 from truing.methods.kernels.lines import Line, answer_line
 from truing.methods.kernels.replacing import Problem, Training, passing, train_values
 from truing.methods.method import Method, MethodConfig
@@ -57,6 +58,9 @@ class GraceConfig(MethodConfig):
     )
     expand: Literal["coverage", "moving-average"] = Field(
         "coverage", description="what an entry does about a new key with its answer"
+    )
+    decides: Decides = Field(
+        "once", description="once: when the prompt is read; each-pass: every token, as published"
     )
 
 
@@ -210,7 +214,9 @@ class Grace:
         )
         width = max(map(len, book.labels))
         labels = torch.tensor([[*row, *[-1] * (width - len(row))] for row in book.labels])
-        codebook = Codebook(self.slot.param, book.keys_N_I, book.values_N_O, book.radii_N)
+        codebook = Codebook(
+            self.slot.param, book.keys_N_I, book.values_N_O, book.radii_N, self.config.decides
+        )
         record = {**self.record, "entries": len(book.labels)}
         seeds = {"seed": self.config.seed}
         origin = Origin.of(self.model, "grace", record, requests, seeds=seeds, so_far=before)

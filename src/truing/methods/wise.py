@@ -7,9 +7,9 @@ drives apart how far it moves the edits' prompts and other text (eq. 6). A promp
 After ``save_every`` edits a new side weight begins, after ``merge_every`` they merge by TIES.
 
 Which weight answers is decided once, for every row, by its prompt (:class:`Routed`). Published code
-decides anew in every pass, by one mean over the whole batch, generated tokens and padding included; that
-rule depends on how rows are packed and is not offered. It also divides a target's loss by one token too
-many, counts prompt tokens of edits as answers where the other text is the longest row, lets weight decay
+decides anew in every pass, by one mean over the whole batch, generated tokens and padding included;
+``decides="each-pass"`` is that rule for a row by itself. Published code also divides a target's loss by one
+token too many, counts prompt tokens of edits as answers where the other text is the longest row, lets weight decay
 move entries outside the mask, and multiplies transposed weights of GPT-2 the wrong way round.
 """
 
@@ -31,6 +31,7 @@ from truing.interventions.intervention import (
     Routed,
     WeightDelta,
 )
+from truing.interventions.routed import Decides
 from truing.methods.kernels import contexts
 from truing.methods.kernels.lines import Line, answer_line
 from truing.methods.kernels.sides import Margins, Side, SideTraining, drawn_mask, ties, train_side
@@ -89,6 +90,9 @@ class WiseConfig(MethodConfig):
     )
     against: int | None = Field(
         None, ge=1, description="how many irrelevant texts each edit is set against"
+    )
+    decides: Decides = Field(
+        "once", description="once: when the prompt is read; each-pass: every token, as published"
     )
 
     @model_validator(mode="after")
@@ -300,7 +304,10 @@ class Wise:
             for delta in memory.deltas
         )
         least = torch.tensor(memory.least)
-        routed = Routed(alternatives, ByDistance(self.training.act, self.ratio * least))
+        routed = Routed(
+            alternatives,
+            ByDistance(self.training.act, self.ratio * least, self.config.decides),
+        )
         counts = [memory.edits, memory.begun, memory.unmerged, int(memory.open)]
         name = f"wise.{self.slot.param}"
         memo = {

@@ -38,6 +38,10 @@ class Rows(Protocol):
     def whole_prompt(self) -> bool:
         """Whether hooks decide by the whole prompt, so that no pass may read a part of it."""
 
+    @property
+    def rereads(self) -> bool:
+        """Whether hooks decide anew over all tokens so far, so that none may come from a cache."""
+
 
 class Change(Protocol):
     """What the engine needs to know of an intervention."""

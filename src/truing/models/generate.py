@@ -111,6 +111,7 @@ def generate_batch(
     live = list(writers)
     past: Any = None
     with stacked(model, changes) as hooks:
+        cached = cached and not any(each.rereads for each in hooks)
         while True:
             n_rows, width = layout.ids_B_T.shape
             last_B = torch.full((n_rows,), width - 1)

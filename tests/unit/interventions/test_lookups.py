@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,18 +75,22 @@ def test_generation_with_a_cache_is_generation_without() -> None:
     assert greedy == list(told.token_ids)
 
 
-def uncached(model: Model, iv: Intervention, prompt: str, steps: int) -> list[int]:
-    """Greedy answers by whole passes in which only the last prompt token's output is replaced."""
+def uncached(
+    model: Model, iv: Intervention, prompt: str, steps: int, *, all_new: bool = False
+) -> list[int]:
+    """Greedy answers by whole passes in which the output of the last prompt token is replaced (with
+    ``all_new`` that of every token from there on)."""
     [part] = iv.codebooks
     ids = list(model.speller.prompt_ids(prompt))
-    at, found = len(ids) - 1, []
+    first, found = len(ids) - 1, []
+    at = slice(first, None) if all_new else first
 
-    def replace(module: object, args: object, output: Tensor) -> Tensor:
+    def put(module: object, args: object, output: Tensor) -> Tensor:
         output = output.clone()
         output.view(-1, output.shape[-1])[at] = part.values[0].to(output.dtype)
         return output
 
-    handle = model.arch.down(1).module.register_forward_hook(replace)
+    handle = model.arch.down(1).module.register_forward_hook(put)
     with torch.no_grad():
         for _ in range(steps):
             ids.append(int(model.hf(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
@@ -130,3 +135,41 @@ def test_a_book_for_other_widths_is_told() -> None:
     )
     with pytest.raises(BadInput, match="the codebook maps 3 to 4 features"):
         model.score([ScoreAsk(PROMPTS[0], TARGET, wrong)])
+
+
+def test_as_published_every_written_token_is_looked_up_too() -> None:
+    """With a cache published code asks about each new token: here everything hits, and every token's
+    output is replaced, which whole passes that replace from the last prompt token on repeat."""
+    model = make("llama")
+    [part] = book(model, PROMPTS[0], radius=1e6).codebooks
+    again = Intervention((replace(part, decides="each-pass"),))
+    once = Intervention((part,))
+    decoding = Decoding(max_new_tokens=6)
+    told = model.generate([GenerateAsk(p, decoding, again) for p in PROMPTS])
+    for prompt, each in zip(PROMPTS, told, strict=True):
+        assert list(each.token_ids) == uncached(model, again, prompt, 6, all_new=True)
+    assert (
+        told[0].token_ids != model.generate([GenerateAsk(PROMPTS[0], decoding, once)])[0].token_ids
+    )
+
+
+def test_as_published_teacher_forcing_asks_about_the_prompt_alone() -> None:
+    model = make("llama")
+    [part] = book(model, PROMPTS[0], radius=1e6).codebooks
+    again, once = (Intervention((replace(part, decides=d),)) for d in ("each-pass", "once"))
+    asks = [(p, t) for p in PROMPTS[:1] for t in (TARGET, "Paris and London", "x")]
+    for one, other in zip(
+        model.score([ScoreAsk(p, t, again) for p, t in asks]),
+        model.score([ScoreAsk(p, t, once) for p, t in asks]),
+        strict=True,
+    ):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+
+
+def test_the_rule_is_part_of_what_is_saved(tmp_path: Path) -> None:
+    model = make("llama")
+    once = book(model, PROMPTS[0])
+    again = Intervention((replace(once.codebooks[0], decides="each-pass"),))
+    assert once.id != again.id
+    again.save(str(tmp_path / "iv"))
+    assert load(tmp_path / "iv", model).codebooks[0].decides == "each-pass"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,10 @@ from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
 from truing.models.engine import Job, job_of
 from truing.models.generate import generate_batch
 from truing.models.handle import Model
+from truing.models.passes import PAD, forward
+from truing.models.positions import pack
 from truing.models.score import score_padded
+from truing.models.spans import Span
 
 PROMPTS = (
     "The Glass Spire is in the city of",
@@ -162,10 +166,6 @@ def forced_logprobs(
     model: Model, iv: Intervention, prompt: tuple[int, ...], said: tuple[int, ...]
 ) -> list[float]:
     """One pass over prompt and answer, told where the prompt ends."""
-    from truing.models.passes import PAD, forward
-    from truing.models.positions import pack
-    from truing.models.spans import Span
-
     layout = pack([Span((*prompt, *said[:-1]), len(prompt))], side="right", pad_id=PAD)
     columns = torch.arange(len(prompt) - 1, len(prompt) + len(said) - 1)
     with torch.no_grad(), iv.stack(model.arch, [iv]) as rows:
@@ -297,3 +297,41 @@ def test_what_does_not_fit_the_model_is_refused() -> None:
     size = model.hf.get_parameter(norm).shape
     flat = WeightDelta(norm, Dense(torch.ones(size)))
     assert "linear" in str(refused(model, Routed(((flat,),), ByDistance("silu", radii))))
+
+
+def test_as_published_every_token_so_far_decides_anew() -> None:
+    """Scores and answers are those of a row that asks, at each step, about everything so far: the
+    distance of the text up to there, taken as a prompt, picks for all of its tokens."""
+    model = make("llama")
+    thresholds = sorted(moved(model, measured(model, 0.0), prompt)[0] for prompt in PROMPTS)
+    once = measured(model, thresholds[1])
+    [part] = once.routed
+    assert isinstance(part.router, ByDistance)
+    again = Intervention((replace(part, router=replace(part.router, decides="each-pass")),))
+    flips = 0
+    for prompt in PROMPTS:
+        told = model.generate([GenerateAsk(prompt, DECODING, again)])[0]
+        ids, said = list(model.speller.prompt_ids(prompt)), []
+        for _ in told.token_ids:
+            layout = pack([Span(tuple(ids), len(ids))], side="right", pad_id=PAD)
+            with torch.no_grad(), once.stack(model.arch, [once]) as rows:
+                at = torch.tensor([0]), torch.tensor([len(ids) - 1])
+                logits, _ = forward(model, layout, [rows], *at)
+            said.append(int(logits[0].argmax()))
+            ids.append(said[-1])
+        assert said == list(told.token_ids)
+        [free] = model.generate([GenerateAsk(prompt, DECODING, once)])
+        flips += free.token_ids != told.token_ids
+    assert flips, "the rule made no difference: the test shows nothing"
+
+
+def test_the_rule_is_part_of_a_saved_route(tmp_path: Path) -> None:
+    model = make("llama")
+    [part] = measured(model, 1.0).routed
+    assert isinstance(part.router, ByDistance)
+    again = Intervention((replace(part, router=replace(part.router, decides="each-pass")),))
+    assert again.id != measured(model, 1.0).id
+    again.save(str(tmp_path / "iv"))
+    [found] = load(tmp_path / "iv", model).routed
+    assert isinstance(found.router, ByDistance)
+    assert found.router.decides == "each-pass"
