@@ -62,6 +62,7 @@ def tune(
 def _tables(found: list[Tuned]) -> Table:
     from rich.table import Table
 
+    from truing.report import words
     from truing.runs.tuning import GOALS
 
     whole = Table.grid()
@@ -78,7 +79,7 @@ def _tables(found: list[Tuned]) -> Table:
         check = _table("on cases that the search never saw", "", "default", "tuned", "difference")
         for one in tuned.check:
             check.add_row(
-                f"{one.goal} · {one.protocol}",
+                f"{one.goal} · {words.protocol(one.protocol)}",
                 _value(one.default),
                 _value(one.tuned),
                 _difference(one.difference),

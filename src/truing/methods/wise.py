@@ -117,7 +117,7 @@ class Tuned:
 
 
 TABLE = {
-    "pocket": Tuned(layer=3, sampled=((5, 3),)),
+    "pocket": Tuned(layer=2, lr=3.0, ratio=0.29, sampled=((5, 3),)),
     "gpt2-xl": Tuned(layer=8, module="up", steps=40, ratio=0.8),
     "gpt-j-6b": Tuned(layer=21, margins=(15.0, 40.0, 20.0)),
     "llama-2-7b": Tuned(layer=27),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from truing.errors import BadInput, NotPossible
+from truing.errors import BadInput, CannotLoad, NotPossible
 from truing.models.handle import Model
 from truing.runs.asking import remembering_at_once
 from truing.runs.cell import Desk, Job, run
@@ -73,7 +73,7 @@ class CellWork:
             try:
                 run(self.job(cell), self.desk)
                 self._measure_noise(cell)
-            except (NotPossible, BadInput) as error:
+            except (NotPossible, BadInput, CannotLoad) as error:
                 yield CellFailed(cell.id, str(cell), error.what)
 
     def _measure_noise(self, cell: Cell) -> None:

@@ -152,6 +152,14 @@ def test_a_method_that_cannot_work_here_does_not_stop_the_others(tmp_path: Path)
     assert rows_of(tmp_path / "b", "none")
 
 
+def test_an_editor_that_cannot_be_loaded_does_not_stop_the_others(tmp_path: Path) -> None:
+    missing = {"name": "mend", "config": {"checkpoint": str(tmp_path / "nowhere")}}
+    plan = short(tmp_path, methods=[missing, "nudge"])
+    result = execute(plan, tmp_path / "a", load=toy_model)
+    assert [str(tmp_path / "nowhere") in reason for reason in result.failed.values()] == [True]
+    assert rows_of(tmp_path / "a", "nudge")
+
+
 def test_a_regime_that_a_method_cannot_follow_is_refused_first(tmp_path: Path) -> None:
     plan = short(tmp_path, methods=["loner"], regimes=["batch-2"])
     with pytest.raises(NotPossible, match=r"loner cannot .*batch-2") as caught:
