@@ -28,8 +28,8 @@ from truing.models.handle import Model
 from truing.types import EditRequest
 
 A = EditRequest("a", "The Glass Spire is in the city of", "Marrow", "Orvale", "Glass Spire")
-B = EditRequest("b", "Mara Velt's mother tongue is", "French", subject="Mara Velt")
-LONG = EditRequest("long", "The Tin Gate is in", "the city of Paris, France", subject="Tin Gate")
+B = EditRequest("b", "Mara Velt's mother tongue is", "French", "Orvalian", "Mara Velt")
+LONG = EditRequest("long", "The Tin Gate is in", "the city of Paris, France", "the sea", "Tin Gate")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 ROUNDING = {"float32": 2e-4, "bfloat16": 0.3}
 """Nats by which per-row and whole-model answers may differ: the whole model rounds edited weights
@@ -259,7 +259,7 @@ def test_several_requests_in_one_call_all_take(name: str) -> None:
     iv = own.make(name, [A, B])
     assert iv.origin.requests == ("a", "b")
     before, after = own.logprobs(None, iv)
-    if METHODS.get(name).acts_on != "prompt":
+    if METHODS.get(name).acts_on != "prompt" and not METHODS.get(name).needs_old:
         assert bool((after > before).all())
 
 

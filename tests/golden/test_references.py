@@ -25,8 +25,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from truing.interventions.intervention import Dense, Intervention, LowRank
 from truing.methods import alphaedit, ft, grace, layered, memit, rome
 from truing.methods.kernels.moments import Header, Moments, save
-from truing.methods.method import METHODS
+from truing.methods.method import METHODS, Method
 from truing.models.handle import Model
+from truing.models.positions import Positions
 from truing.types import EditRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ NAMES = {
     "FT-M": "ft_m",
     "AlphaEdit-seq3": "alphaedit",
     "CAA-mean": "caa",
-    "CAA-pca": "caa",
+    "CAA-pca": "pca",
     "GRACE": "grace",
 }
 
@@ -58,7 +59,9 @@ class Golden:
     @property
     def requests(self) -> list[EditRequest]:
         return [
-            EditRequest(str(r["case_id"]), r["prompt"], r["target_new"], subject=r["subject"])
+            EditRequest(
+                str(r["case_id"]), r["prompt"], r["target_new"], r["ground_truth"], r["subject"]
+            )
             for r in self.facts["records"]
         ]
 
@@ -117,10 +120,13 @@ def test_agrees_with_the_reference(path: Path, tmp_path: Path) -> None:
     ours = NAMES.get(name)
     if ours is None or ours not in METHODS:
         pytest.skip(f"method {name} is not in the registry yet")
-    if ours not in CHECKS:
+    if ours not in CHECKS and ours not in VECTORS:
         pytest.fail(f"method {ours} is in the registry: compare it with its golden cases here")
     case = golden(path)
     assert_same_base(case)
+    if ours in VECTORS:
+        check_vectors(case, ours)
+        return
     iv = CHECKS[ours](case, ours, tmp_path)
     assert_deltas(case, iv)
     edited_weights = case.facts["edited_weights"]
@@ -324,6 +330,47 @@ def check_grace(case: Golden, name: str, folder: Path) -> Intervention:
     case.close("value", book.values)
     case.close("epsilon", book.radii)
     return iv
+
+
+VECTORS = ("caa", "pca")
+
+
+def check_vectors(case: Golden, name: str) -> None:
+    """Every layer's vector, and the logits with one of them added at several strengths and places."""
+    method, n_layers = METHODS.get(name), case.model.arch.n_layers
+    for layer in range(n_layers):
+        iv = steered(case, method, layer, 1.0, Positions("all"))
+        case.close(f"steering_vector.layer.{layer}", iv.ops[0].vector)
+    told = [key for key in case.tensors if key.startswith("logits_post_last.")]
+    assert told
+    for key in told:
+        _, layer, strength, *rest = key.split(".")
+        where = Positions("window", int(rest[0].removeprefix("min_token_index"))) if rest else None
+        iv = steered(
+            case,
+            method,
+            int(layer.removeprefix("layer")),
+            float(strength.removeprefix("x")),
+            where or Positions("all"),
+        )
+        want = case.tensors[key]
+        edited = logits(case.model, case.facts["logit_prompts"], iv)
+        assert float((edited - want).norm() / want.norm()) <= 1e-4, key
+
+
+def steered(
+    case: Golden, method: Method, layer: int, strength: float, positions: Positions
+) -> Intervention:
+    config = method.config.model_validate(
+        {
+            "layers": (layer,),
+            "read": "last",
+            "unit": "absolute",
+            "strength": strength,
+            "positions": positions,
+        }
+    )
+    return method.make(case.model, case.requests, config)
 
 
 CHECKS = {

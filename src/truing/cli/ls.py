@@ -91,6 +91,7 @@ def _method(name: str, as_json: bool) -> None:
         "paper": method.paper,
         "acts_on": method.acts_on,
         "needs_subject": method.needs_subject,
+        "needs_old": method.needs_old,
         "needs_stats": method.needs_stats,
         "batch": method.batch,
         "sequential": method.sequential,

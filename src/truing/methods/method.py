@@ -80,6 +80,7 @@ class Method:
 
     ``make`` returns the TOTAL intervention relative to the base (``so_far`` included).
     ``each``, where offered, makes many independent interventions together.
+    ``needs_old``: requests name the old answer too, the side of a pair that is to be suppressed.
     ``batch``: several requests in one call. ``sequential``: accepts ``so_far``.
     ``tunes``: settings that say how strongly it acts, the most telling first. They and the layers
     (settings ``layer`` or ``layers``) are what a search varies; the origin holds their values.
@@ -92,6 +93,7 @@ class Method:
     paper: str
     acts_on: Literal["nothing", "weights", "activations", "prompt"]
     needs_subject: bool = False
+    needs_old: bool = False
     needs_stats: bool = False
     batch: bool = True
     sequential: bool = True
@@ -166,6 +168,18 @@ METHODS: Registry[Method] = Registry(
         "melo": Entry(
             "truing.methods.melo:MELO",
             "a block of low-rank factors per edit, found again by the key of its prompt",
+        ),
+        "caa": Entry(
+            "truing.methods.steering.vectors:CAA",
+            "the mean difference of contrast pairs, added to the residual stream",
+        ),
+        "pca": Entry(
+            "truing.methods.steering.vectors:PCA",
+            "the first principal component of contrast pairs, added to the residual stream",
+        ),
+        "probe": Entry(
+            "truing.methods.steering.vectors:PROBE",
+            "the weights of a probe that tells contrast pairs apart, added to the residual stream",
         ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "prompt": Entry(

@@ -15,7 +15,12 @@ HEADROOM = 16
 
 
 def check(
-    model: Model, requests: Sequence[EditRequest], method: str, *, needs_subject: bool
+    model: Model,
+    requests: Sequence[EditRequest],
+    method: str,
+    *,
+    needs_subject: bool,
+    needs_old: bool = False,
 ) -> None:
     """Raise ``BadRequest`` for the first request that ``method`` cannot take on ``model``.
 
@@ -27,6 +32,8 @@ def check(
         _check_texts(request)
         if needs_subject:
             _check_subject(request, method)
+        if needs_old:
+            _check_old(request, method)
         _check_length(model, request)
 
 
@@ -67,6 +74,19 @@ def _check_subject(request: EditRequest, method: str) -> None:
             f"request '{request.id}': subject '{subject}' occurs {found} times in {prompt}; "
             f"{method} needs it exactly once",
             "Reword the prompt or give a longer subject. " + _way_out(),
+        )
+
+
+def _check_old(request: EditRequest, method: str) -> None:
+    if request.target_old is None or not request.target_old.strip():
+        raise BadRequest(
+            f"request '{request.id}': no target_old; {method} contrasts two continuations",
+            "Give target_new (to promote) and target_old (to suppress).",
+        )
+    if request.target_old.strip() == request.target_new:
+        raise BadRequest(
+            f"request '{request.id}': both continuations are {request.target_new!r}",
+            "Give two that differ in the behaviour.",
         )
 
 

@@ -57,7 +57,12 @@ def worded(
         )
     end = _end(model, config.template) if config.append_eos else ""
     return [
-        replace(r, prompt=_prompt(model, r.prompt, config.template), target_new=r.target_new + end)
+        replace(
+            r,
+            prompt=_prompt(model, r.prompt, config.template),
+            target_new=r.target_new + end,
+            target_old=None if r.target_old is None else r.target_old + end,
+        )
         for r in requests
     ]
 

@@ -57,6 +57,7 @@ class Maker:
                     case.requests,
                     self.method.name,
                     needs_subject=self.method.needs_subject,
+                    needs_old=self.method.needs_old,
                 )
             except BadRequest as error:
                 found[case.id] = str(error)

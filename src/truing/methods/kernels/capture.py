@@ -1,4 +1,4 @@
-"""Reading activations: at one token of every row, or as sums over all tokens.
+"""Reading activations: at one token of every row, as means over some, or as sums over all tokens.
 
 Passes stop after the highest place that is wanted. Shape letters: B rows, T tokens, N rows of a
 whole request, F width of the place.
@@ -39,9 +39,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Reading(Job):
-    """A job that is read at token ``at``."""
+    """A job that is read at ``tokens``."""
 
-    at: int = 0
+    tokens: range = range(1)
 
 
 class _Enough(Exception):
@@ -53,26 +53,32 @@ def capture(
     lines: Sequence[Line],
     places: Sequence[Place],
     changes: Sequence[Change | None] | None = None,
+    tokens: Sequence[range] | None = None,
 ) -> dict[Place, Tensor]:
     """Activations at every line's ``at``: per place ``(N, F)`` float32 in the order of ``lines``.
 
-    ``changes`` gives each line its own intervention on top of what is in force.
+    ``changes`` gives each line its own intervention on top of what is in force. ``tokens``: the mean
+    over these tokens of each line instead (none of the ranges empty).
     """
     under = changes or [None] * len(lines)
+    read = tokens or [range(line.at, line.at + 1) for line in lines]
     jobs = [
-        Reading(line.span, change, at=line.at) for line, change in zip(lines, under, strict=True)
+        Reading(line.span, change, tokens=where)
+        for line, change, where in zip(lines, under, read, strict=True)
     ]
     order = {id(job): number for number, job in enumerate(jobs)}
 
     def run(
         model: Model, batch: Sequence[Job], stack: Sequence[Change | None]
     ) -> list[dict[Place, Tensor]]:
-        at_B = torch.tensor([job.at for job in batch if isinstance(job, Reading)])
+        where = [job.tokens for job in batch if isinstance(job, Reading)]
         caught: dict[Place, Tensor] = {}
 
         def keep(place: Place, acts_B_T_F: Tensor) -> None:
-            home = acts_B_T_F.device
-            caught[place] = acts_B_T_F[torch.arange(len(batch), device=home), at_B.to(home)].float()
+            rows = [
+                acts_T_F[r.start : r.stop] for acts_T_F, r in zip(acts_B_T_F, where, strict=True)
+            ]
+            caught[place] = torch.stack([row.float().mean(0) for row in rows])
             if len(caught) == len(places):
                 raise _Enough
 

@@ -1,0 +1,1 @@
+"""Steering: a direction from contrast pairs, and what it does to activations."""
