@@ -73,7 +73,11 @@ FEW: dict[str, dict[str, Any]] = {
 }
 """Settings that keep tiny runs short. Methods that are not listed run with their defaults."""
 METHOD_NAMES = [name for name in METHODS if name != "none"]
-EDITING = [name for name in METHOD_NAMES if METHODS.get(name).acts_on != "prompt"]
+CONTROLS = ("random_direction", "shuffled_pairs")
+"""Methods that are not meant to work."""
+EDITING = [
+    name for name in METHOD_NAMES if METHODS.get(name).acts_on != "prompt" and name not in CONTROLS
+]
 
 
 @dataclass(frozen=True)

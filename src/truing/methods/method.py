@@ -181,6 +181,14 @@ METHODS: Registry[Method] = Registry(
             "truing.methods.steering.vectors:PROBE",
             "the weights of a probe that tells contrast pairs apart, added to the residual stream",
         ),
+        "random_direction": Entry(
+            "truing.methods.steering.vectors:RANDOM_DIRECTION",
+            "a control: a random direction of the same length, added to the residual stream",
+        ),
+        "shuffled_pairs": Entry(
+            "truing.methods.steering.vectors:SHUFFLED_PAIRS",
+            "a control: the mean difference of contrast pairs whose sides are swapped at random",
+        ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "prompt": Entry(
             "truing.methods.context:PROMPT",

@@ -29,6 +29,7 @@ PAIRS = [
     EditRequest("c", "It was so that", "nobody came", "everybody came to see it"),
 ]
 VECTORS = ("caa", "pca", "probe")
+CONTROLS = ("random_direction", "shuffled_pairs")
 
 
 def sides(seed: int, n: int = 12, d: int = 6, along: float = 1.0) -> tuple[Sides, Tensor]:
@@ -109,7 +110,7 @@ def steer(model: Model, name: str, **config: Any) -> Any:
     return method.make(model, PAIRS, method.config.model_validate(config))
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("name", [*VECTORS, *CONTROLS])
 def test_strength_is_a_share_of_the_typical_length(model: Model, name: str) -> None:
     iv = steer(model, name, layers=(1, 2), strength=0.25)
     for op, told in zip(iv.ops, iv.origin.config["vectors"], strict=True):
@@ -117,6 +118,24 @@ def test_strength_is_a_share_of_the_typical_length(model: Model, name: str) -> N
         assert added == pytest.approx(0.25 * told["typical_norm"], rel=1e-4)
         assert told["added"] == pytest.approx(added, rel=1e-4)
         assert (op.site, op.positions) == ("resid_post", Positions("window", start=-1))
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_controls_are_drawn_by_their_seed_and_know_no_labels(name: str) -> None:
+    model, method = Model.load("truing/pocket"), METHODS.get(name)
+
+    def vector(seed: int, pairs: list[EditRequest]) -> Tensor:
+        config = method.config.model_validate({"seed": seed})
+        return torch.nn.functional.normalize(method.make(model, pairs, config).ops[0].vector, dim=0)
+
+    pairs = moods(40, seed=0)
+    assert torch.equal(vector(1, pairs), vector(1, pairs))
+    drawn = torch.stack([vector(seed, pairs) for seed in range(12)])
+    config = METHODS.get("caa").config()
+    [op] = METHODS.get("caa").make(model, pairs, config).ops
+    found = drawn @ torch.nn.functional.normalize(op.vector, dim=0)
+    assert abs(float(found.mean())) < 0.4
+    assert float(found.max()) < 0.95
 
 
 def test_units_say_what_a_strength_of_one_adds(model: Model) -> None:

@@ -61,6 +61,23 @@ def logistic(sides: Sides, penalty: float = 1.0) -> Tensor:
     return signed(weights / weights.norm(), sides)
 
 
+def anywhere(sides: Sides, seed: int) -> Tensor:
+    """A random direction of length one, evenly over the sphere, in the width of the pairs."""
+    draw = torch.Generator().manual_seed(seed)
+    axis_D = torch.randn(sides.new_N_D.shape[1], generator=draw, dtype=torch.float64)
+    return torch.nn.functional.normalize(axis_D, dim=0)
+
+
+def unlabelled(sides: Sides, seed: int) -> Tensor:
+    """The mean difference after each pair's sides are swapped by the toss of a coin."""
+    draw = torch.Generator().manual_seed(seed)
+    n = len(sides.new_N_D)
+    signs_N = 2.0 * torch.randint(0, 2, (n,), generator=draw).double() - 1
+    if abs(float(signs_N.sum())) == n > 1:
+        signs_N[n // 2 :] *= -1
+    return (signs_N[:, None].to(sides.new_N_D.device) * sides.differences_N_D.double()).mean(0)
+
+
 def signed(axis_D: Tensor, sides: Sides) -> Tensor:
     """``axis_D`` turned so that the new side lies in its direction, by the mean of the pairs."""
     along = float(sides.differences_N_D.double().mean(0) @ axis_D)

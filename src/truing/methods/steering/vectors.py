@@ -2,8 +2,10 @@
 
 ``caa``: Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation Addition". ``pca``: the first
 principal component of the same differences (Zou et al. 2023, "Representation Engineering"; repeng).
-``probe``: the weights of a logistic regression. They differ in how the direction is found and in
-nothing else, so that their strengths compare: a fraction of the activations' typical length.
+``probe``: the weights of a logistic regression. ``random_direction`` and ``shuffled_pairs`` are controls:
+what a vector of that length does whatever it means, and what the same pairs give without their labels.
+All differ in how the direction is found and in nothing else, so that their strengths compare: a fraction
+of the activations' typical length.
 
 Published code reads the activation of the wrong layer for the last block (``hidden_states`` ends
 after the final norm), steers one token late (the last prompt token decides the first of the answer)
@@ -13,7 +15,7 @@ are a row's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -31,6 +33,7 @@ from truing.methods.steering.directions import Centre
 from truing.methods.steering.pairs import Read, Sides, read_sides
 from truing.models.handle import Model
 from truing.models.positions import Positions
+from truing.seeds import Seeds
 from truing.types import EditRequest
 
 ANSWER = Positions("window", start=-1)
@@ -82,13 +85,28 @@ def guess(n_layers: int) -> Tuned:
     return Tuned(at_depth(n_layers, 13 / 32))
 
 
-def direction_of(config: VectorConfig, sides: Sides) -> Tensor:
-    """The direction that ``config`` describes, float64 ``(D,)``."""
-    if isinstance(config, PcaConfig):
-        return directions.principal(sides, config.centre)
-    if isinstance(config, ProbeConfig):
-        return directions.logistic(sides, config.penalty)
+Find = Callable[[Any, Sides], Tensor]
+"""A method's own part: from its config and the pairs' activations to a direction, float64 ``(D,)``."""
+
+
+def _difference(config: VectorConfig, sides: Sides) -> Tensor:
     return directions.mean_difference(sides)
+
+
+def _principal(config: PcaConfig, sides: Sides) -> Tensor:
+    return directions.principal(sides, config.centre)
+
+
+def _weights(config: ProbeConfig, sides: Sides) -> Tensor:
+    return directions.logistic(sides, config.penalty)
+
+
+def _random(config: VectorConfig, sides: Sides) -> Tensor:
+    return directions.anywhere(sides, Seeds(config.seed).child("random-direction").number)
+
+
+def _shuffled(config: VectorConfig, sides: Sides) -> Tensor:
+    return directions.unlabelled(sides, Seeds(config.seed).child("shuffled-pairs").number)
 
 
 def scale_of(config: VectorConfig, direction_D: Tensor, sides: Sides) -> float:
@@ -103,6 +121,7 @@ def scale_of(config: VectorConfig, direction_D: Tensor, sides: Sides) -> float:
 
 def _make(
     name: str,
+    find: Find,
     model: Model,
     requests: Sequence[EditRequest],
     config: VectorConfig,
@@ -121,7 +140,7 @@ def _make(
     for place in places:
         sides = read[place]
         where = f"{name} at layer {place.layer}"
-        direction_D = directions.checked(direction_of(config, sides), where)
+        direction_D = directions.checked(find(config, sides), where)
         scale = scale_of(config, direction_D, sides)
         vector = direction_D.float().cpu()
         parts.append(ActivationOp(place.site, place.layer, "add", vector, config.positions, scale))
@@ -140,10 +159,10 @@ def _make(
     return before.then(parts, origin=origin)
 
 
-def _method(name: str, config: type[VectorConfig], summary: str, paper: str) -> Method:
+def _method(name: str, find: Find, config: type[VectorConfig], summary: str, paper: str) -> Method:
     return Method(
         name=name,
-        make=partial(_make, name),
+        make=partial(_make, name, find),
         config=config,
         summary=summary,
         paper=paper,
@@ -155,19 +174,36 @@ def _method(name: str, config: type[VectorConfig], summary: str, paper: str) -> 
 
 CAA = _method(
     "caa",
+    _difference,
     VectorConfig,
     "the mean difference of contrast pairs, added to the residual stream",
     "Rimsky et al. 2024 (CAA)",
 )
 PCA = _method(
     "pca",
+    _principal,
     PcaConfig,
     "the first principal component of contrast pairs, added to the residual stream",
     "Zou et al. 2023 (RepE)",
 )
 PROBE = _method(
     "probe",
+    _weights,
     ProbeConfig,
     "the weights of a probe that tells contrast pairs apart, added to the residual stream",
     "Li et al. 2023 (ITI), on the residual stream",
+)
+RANDOM_DIRECTION = _method(
+    "random_direction",
+    _random,
+    VectorConfig,
+    "a control: a random direction of the same length, added to the residual stream",
+    "a norm-matched control",
+)
+SHUFFLED_PAIRS = _method(
+    "shuffled_pairs",
+    _shuffled,
+    VectorConfig,
+    "a control: the mean difference of contrast pairs whose sides are swapped at random",
+    "a control without labels",
 )
