@@ -1,4 +1,4 @@
-"""``truing reproduce``: a published table on your model, its numbers beside yours."""
+"""``truing reproduce``: a published table on your model, or from the answers that a paper released."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ import typer
 from truing.cli.output import AsJson, emit, note, rows_table
 
 if TYPE_CHECKING:
-    from truing.types import Measure
+    from truing.types import Measure, Value
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="A published table, for example wild:table.")],
-    data: Annotated[Path, typer.Option(help="Folder that holds the table's datasets.")],
-    model: Annotated[str, typer.Option(help="Hugging Face id, folder, or truing/pocket.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A published table (wild:table), or one whose answers are released "
+            "(hallueditbench:multiple-choice, behaviorbench:impact)."
+        ),
+    ],
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds the table's datasets, or the released answers.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Hugging Face id, folder, or truing/pocket. Not for released answers."),
+    ] = None,
     like: Annotated[
         str | None, typer.Option(help="The paper's model to compare with (default: the same id).")
     ] = None,
-    method: Annotated[str, typer.Option(help="Methods: a,b,c.")] = "ft_m,rome,memit",
+    method: Annotated[
+        str | None, typer.Option(help="Methods: a,b,c (default: ft_m,rome,memit).")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many records per dataset.")
     ] = None,
@@ -29,17 +42,32 @@ def reproduce(
     resume: Annotated[bool, typer.Option(help="Go on with what is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a published table's cells: published value, ours with interval, what differs."""
+    """A published table's cells: published value, ours with interval, what differs."""
+    from truing.errors import BadInput, UnknownName
+    from truing.runs import published, published_answers
+
+    if name in published_answers.answer_tables():
+        if model or like or method or limit or out or resume:
+            raise BadInput(
+                f"{name} is read from released answers, and no model is run",
+                "Give --data alone.",
+            )
+        _released(name, data, as_json)
+        return
+    if name not in published.tables():
+        known = [*published.tables(), *published_answers.answer_tables()]
+        raise UnknownName("published table", name, known)
+    if model is None:
+        raise BadInput(f"{name} is measured on a model", "Name one with --model.")
     from truing.cli.run_plan import listed, watched
-    from truing.errors import UnknownName
-    from truing.runs import published
     from truing.runs.execute import execute
 
     wanted = published.table(name)
+    methods = listed(method or "ft_m,rome,memit") or []
     twin = like or model
     if like is not None and like not in wanted.numbers:
         raise UnknownName("model of the paper", like, wanted.numbers)
-    plan = published.plan_for(wanted, model, data, listed(method) or [], limit, seed)
+    plan = published.plan_for(wanted, model, data, methods, limit, seed)
     folder = out or Path("runs") / name.replace(":", "-")
     with watched() as on_event:
         result = execute(plan, folder, resume=resume, on_event=on_event)
@@ -61,9 +89,47 @@ def reproduce(
     emit(found, rows_table(name, columns, rows), as_json)
 
 
+def _released(name: str, data: Path, as_json: bool) -> None:
+    from truing.runs import published_answers
+
+    wanted = published_answers.answer_table(name)
+    found = published_answers.rescore(wanted, data)
+    judges = ", ".join(sorted({r.judge for r in found}))
+    note(f"{wanted.paper}. Published: the paper's own scores, over the answers that it scored.")
+    note(f"Strict: right when read by {judges}, out of all n answers. Earlier: counted before.")
+    missing = list(published_answers.absent(wanted, found))
+    if missing:
+        cells = "; ".join(" ".join(cell) for cell in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        note(f"no answers in {data} for: {cells}{more}. Get them: {wanted.source}")
+    rows = [
+        (
+            r.dataset, r.model, r.method, str(r.strict.n), _mean(r.published), _value(r.strict),
+            f"{r.strict.abstain}/{r.strict.invalid}/{r.strict.degenerate}",
+            "" if r.earlier is None
+            else f"{_share(r.earlier.published)} → {_share(r.earlier.strict)}",
+        )
+        for r in found
+    ]  # fmt: skip
+    columns = (
+        "dataset", "model", "method", "n", "published", "strict [95%]", "abstain/invalid/loop",
+        "earlier",
+    )  # fmt: skip
+    emit(found, rows_table(name, columns, rows), as_json)
+
+
 def _shown(measure: Measure | None) -> str:
-    if measure is None or measure.value.mean is None:
-        return "—"
-    v = measure.value
+    return "—" if measure is None else _value(measure.value)
+
+
+def _value(v: Value) -> str:
     bounds = "" if v.low is None or v.high is None else f" [{v.low:.3f}, {v.high:.3f}]"
-    return f"{v.mean:.3f}{bounds}"
+    return f"{_mean(v)}{bounds}"
+
+
+def _mean(v: Value) -> str:
+    return _share(v.mean)
+
+
+def _share(x: float | None) -> str:
+    return "—" if x is None else f"{x:.3f}"

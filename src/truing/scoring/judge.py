@@ -28,6 +28,7 @@ from truing.protocols.stopping import VERSION as STOPPING_VERSION
 from truing.protocols.stopping import answer_text
 from truing.registry import Entry, Registry
 from truing.scoring import health, normalise
+from truing.scoring import parse as reading
 from truing.types import Response, Row, State, Verdict
 
 SAME_AS_BASE = "same-as-base"
@@ -68,9 +69,36 @@ JUDGES: Registry[Judge] = Registry(
             "the answer holds an accepted one, loops included (as often published)",
         ),
         "yes-no": Entry(
-            f"{_RULES}.texts:YES_NO", "the answer says yes or no as the accepted one does"
+            f"{_RULES}.choices:YES_NO", "the answer says yes or no as the accepted one does"
         ),
-        "letter": Entry(f"{_RULES}.texts:LETTER", "the answer chooses the accepted letter"),
+        "letter": Entry(
+            f"{_RULES}.choices:LETTER", "the answer chooses the accepted letter, A to D"
+        ),
+        "option": Entry(
+            f"{_RULES}.choices:OPTION",
+            "of the lettered options in the question, the answer chooses the accepted one",
+        ),
+        "word-label": Entry(
+            f"{_RULES}.choices:WORD_LABEL",
+            "the answer says the accepted word (good, bad, reasonable, true, ...) or its like",
+        ),
+        "number": Entry(f"{_RULES}.choices:NUMBER", "the answer gives the accepted number"),
+        "yes-no-published": Entry(
+            f"{_RULES}.choices:YES_NO_PUBLISHED",
+            "answer and label hold one another as characters (HalluEditBench)",
+        ),
+        "letter-published": Entry(
+            f"{_RULES}.choices:LETTER_PUBLISHED",
+            "the letter stands anywhere in the answer, inside words too (HalluEditBench)",
+        ),
+        "word-label-published": Entry(
+            f"{_RULES}.choices:WORD_LABEL_PUBLISHED",
+            "good or bad by keywords as characters, 'ethical' in 'unethical' too (BehaviorBench)",
+        ),
+        "number-published": Entry(
+            f"{_RULES}.choices:NUMBER_PUBLISHED",
+            "the number's digits stand anywhere in the answer (BehaviorBench)",
+        ),
         "likelihood": Entry(
             f"{_RULES}.likelihood:LIKELIHOOD", "the first choice is more likely than every other"
         ),
@@ -98,6 +126,11 @@ _COMPANIONS: dict[str, tuple[str, ...]] = {
     "token-match": ("token-match-strict",),
     "contains": ("exact-match", "contains-any"),
     "exact-match": ("contains",),
+    "yes-no": ("yes-no-published",),
+    "letter": ("letter-published",),
+    "option": ("letter-published",),
+    "word-label": ("word-label-published",),
+    "number": ("number-published",),
     "likelihood": ("likelihood-per-token",),
     SAME_AS_BASE: ("same-as-base-tokens", "same-as-base-loose"),
 }
@@ -163,6 +196,7 @@ def versions() -> dict[str, str]:
     return {
         "normaliser": normalise.VERSION,
         "health": health.VERSION,
+        "parser": reading.VERSION,
         "stopping": STOPPING_VERSION,
     }
 

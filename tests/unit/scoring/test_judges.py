@@ -118,6 +118,65 @@ def test_yes_no_and_letters() -> None:
     assert ruling("letter", row("B", ("A",))) == ("wrong", 0.0)
 
 
+MERCURY = "What is it made of? A. mercury  B. glass  C. cabbage  D. tin"
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "published"),
+    [
+        ("A", ("correct", 1.0), ("correct", 1.0)),
+        ("A. mercury", ("correct", 1.0), ("correct", 1.0)),
+        ("It is mercury", ("correct", 1.0), ("wrong", 0.0)),
+        ("B. glass", ("wrong", 0.0), ("correct", 1.0)),
+        ("I apologize but I cann", ("abstain", None), ("correct", 1.0)),
+        ("Glacier", ("invalid", None), ("correct", 1.0)),
+        ("", ("degenerate", 0.0), ("correct", 1.0)),
+        ("marble marble marble marble", ("degenerate", 0.0), ("correct", 1.0)),
+    ],
+)
+def test_options_strictly_and_as_published(
+    text: str, strict: tuple[str, float | None], published: tuple[str, float | None]
+) -> None:
+    scored = replace(row(text, ("A",)), question=MERCURY)
+    assert ruling("option", scored) == strict
+    assert ruling("letter-published", scored) == published
+
+
+def test_an_option_may_be_accepted_by_its_text_and_goes_beyond_d() -> None:
+    question = "Which?\nA. one\nB. two\nC. three\nD. four\nE. five"
+    assert ruling("option", replace(row("E", ("five",)), question=question)) == ("correct", 1.0)
+    assert ruling("option", replace(row("five", ("E",)), question=question)) == ("correct", 1.0)
+
+
+def test_without_lettered_options_in_the_question_an_option_cannot_be_judged() -> None:
+    assert ruling("option", row("A", ("A",))) == ("invalid", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "strict", "published"),
+    [
+        ("unethical", "bad", "correct", "wrong"),
+        ("not acceptable", "not wrong", "wrong", "correct"),
+        ("good or bad", "good", "abstain", "abstain"),
+        ("unreasonable explanation", "reasonable", "wrong", "invalid"),
+        ("true", "false", "wrong", "invalid"),
+        ("Rome", "Rome", "invalid", "invalid"),
+    ],
+)
+def test_word_labels_strictly_and_as_published(
+    text: str, gold: str, strict: str, published: str
+) -> None:
+    assert ruling("word-label", row(text, (gold,)))[0] == strict
+    assert ruling("word-label-published", row(text, (gold,)))[0] == published
+
+
+def test_numbers_strictly_and_as_published() -> None:
+    assert ruling("number", row("The answer is 118", ("18",))) == ("wrong", 0.0)
+    assert ruling("number-published", row("The answer is 118", ("18",))) == ("correct", 1.0)
+    assert ruling("number", row("$1,018.00", ("1018",))) == ("correct", 1.0)
+    assert ruling("number", row("3 or 4", ("4",))) == ("abstain", None)
+
+
 def test_health_reads_the_whole_text() -> None:
     assert ruling("health", row("A fine day in the old town.", ())) == ("correct", 1.0)
     assert ruling("health", row("Rome. Rome. Rome. Rome.", ())) == ("degenerate", 0.0)
@@ -266,7 +325,7 @@ def test_the_primary_scorer_comes_first() -> None:
         "same-as-base-loose",
     )
     assert scorers_for(row(accepted=(), aspect="fluency"), WILD) == ("health",)
-    assert scorers_for(row(), parse("wild,scorer=yes-no")) == ("yes-no",)
+    assert scorers_for(row(), parse("wild,scorer=yes-no")) == ("yes-no", "yes-no-published")
 
 
 def test_neighbours_with_choices_are_judged_by_likelihood() -> None:
@@ -294,4 +353,4 @@ def test_unknown_and_unfit_scorers_are_refused_before_anything_runs() -> None:
 
 
 def test_rule_versions_are_there_for_the_manifest() -> None:
-    assert set(versions()) == {"normaliser", "health", "stopping"}
+    assert set(versions()) == {"normaliser", "health", "stopping", "parser"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from truing.scoring import health, normalise, parse
+from truing.scoring import health, normalise
 from truing.scoring.judge import answer_of, no_response, verdict
 from truing.types import Row, State, Verdict
 
@@ -81,29 +81,6 @@ def _held(answer: str, golds: tuple[str, ...]) -> Ruling | None:
     return None if hit is None else ("correct", 1.0, f"holds '{hit}'")
 
 
-def _chosen(read: Callable[[str], parse.Parsed], answer: str, row: Row) -> Ruling:
-    wanted = {p.value for p in map(read, row.accepted) if p.outcome == "answer"}
-    if not wanted:
-        return "invalid", None, "no accepted answer of this kind"
-    if health.is_empty(answer):
-        return "degenerate", 0.0, "empty answer"
-    if health.looping(answer):
-        return "degenerate", 0.0, "the answer repeats itself"
-    said = read(answer)
-    if said.outcome != "answer":
-        return said.outcome, None, said.why
-    right = said.value in wanted
-    return "correct" if right else "wrong", float(right), f"says {said.value}: {said.why}"
-
-
-def _yes_no(answer: str, row: Row) -> Ruling:
-    return _chosen(parse.yes_no, answer, row)
-
-
-def _letter(answer: str, row: Row) -> Ruling:
-    return _chosen(parse.letter, answer, row)
-
-
 def _healthy(answer: str, row: Row) -> Ruling:
     assert row.response is not None
     whole = row.response.text
@@ -117,6 +94,4 @@ def _healthy(answer: str, row: Row) -> Ruling:
 EXACT_MATCH = TextRule("exact-match", _exact)
 CONTAINS = TextRule("contains", _contains)
 CONTAINS_ANY = TextRule("contains-any", _contains_any)
-YES_NO = TextRule("yes-no", _yes_no)
-LETTER = TextRule("letter", _letter)
 HEALTH = TextRule("health", _healthy)
