@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from truing import __version__
@@ -20,6 +15,7 @@ from truing.report import cases, facts, sentences, theme, words
 from truing.report.figures import Figure, amounts, beside, retention, tradeoff
 from truing.report.glossary import entries, undefined
 from truing.report.grid import Cells, Column, Grid, column_of, grids, setting_title, variants
+from truing.report.html import environment, policy, script_json, static
 from truing.report.load import Run, read_run
 from truing.types import Measure, Moment
 
@@ -63,40 +59,39 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     packed = cases.pack(runs, variants(measures, cells))
     figures = {f.id: f.spec for g in groups for f in (*g.beside, *g.side_effects, *g.retention)}
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
-    scripts = [Markup(_static(f"vendor/{name}")) for name in VENDORED] if figures else []
-    first = Markup(_static("first.js"))
-    scripts += [Markup(_static(name)) for name in OWN]
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            version=__version__,
-            title=" + ".join(run.name for run in runs),
-            runs=runs,
-            groups=groups,
-            lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
-            strip=facts.strip(runs),
-            shown=facts.shown(runs, cases_per_cell),
-            methods=facts.methods(runs),
-            provenance=[(run, facts.flatten(facts.provenance(run)), run.plan) for run in runs],
-            warnings=facts.warnings(runs),
-            quarantined=facts.quarantined(runs),
-            protocols=[(p, words.axes(p)) for p in facts.protocols(runs)],
-            glossary=entries(measures),
-            undefined=undefined(measures),
-            briefs=cases.briefs(packed),
-            case_data=_json(packed),
-            figure_data=_json({"specs": figures, "themes": themes}),
-            style=Markup(_static("page.css")),
-            scripts=scripts,
-            first=first,
-            policy=_policy([first, *scripts]),
-            when=facts.when(runs),
-            words=words,
-            setting_title=setting_title,
-            place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
-            place=lambda m: "" if m is None else places.get((m.cell, m.moment), ""),
-        )
+    scripts = [Markup(static(f"vendor/{name}")) for name in VENDORED] if figures else []
+    first = Markup(static("first.js"))
+    scripts += [Markup(static(name)) for name in OWN]
+    env = environment()
+    env.filters["score"] = lambda x, share: words.number(x, share=share)
+    env.filters["by_aspect"] = _by_aspect
+    return env.get_template("page.html").render(
+        version=__version__,
+        title=" + ".join(run.name for run in runs),
+        runs=runs,
+        groups=groups,
+        lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
+        strip=facts.strip(runs),
+        shown=facts.shown(runs, cases_per_cell),
+        methods=facts.methods(runs),
+        provenance=[(run, facts.flatten(facts.provenance(run)), run.plan) for run in runs],
+        warnings=facts.warnings(runs),
+        quarantined=facts.quarantined(runs),
+        protocols=[(p, words.axes(p)) for p in facts.protocols(runs)],
+        glossary=entries(measures),
+        undefined=undefined(measures),
+        briefs=cases.briefs(packed),
+        case_data=script_json(packed),
+        figure_data=script_json({"specs": figures, "themes": themes}),
+        style=Markup(static("page.css")),
+        scripts=scripts,
+        first=first,
+        policy=policy([first, *scripts]),
+        when=facts.when(runs),
+        words=words,
+        setting_title=setting_title,
+        place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
+        place=lambda m: "" if m is None else places.get((m.cell, m.moment), ""),
     )
 
 
@@ -154,19 +149,6 @@ def _present(found: Any) -> list[Figure]:
     return [f for f in found if f is not None]
 
 
-def _environment() -> Environment:
-    env = Environment(
-        loader=PackageLoader("truing.report"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters["score"] = lambda x, share: words.number(x, share=share)
-    env.filters["by_aspect"] = _by_aspect
-    return env
-
-
 def _place_title(grid: Grid, moment: Moment, among: Sequence[Grid]) -> str:
     title = setting_title(grid, among)
     plain = moment != "base" and len(grid.edited_moments) < 2
@@ -178,26 +160,3 @@ def _by_aspect(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [
         (aspect, len(list(group))) for aspect, group in groupby(columns, key=lambda c: c.aspect)
     ]
-
-
-def _json(value: Any) -> Markup:
-    """JSON that may stand inside a script element: no ``<``, ``>``, ``&`` or line separators."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """A content security policy: nothing from anywhere, and no script but the ones of this page."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
-        for s in scripts
-    )
-    return (
-        f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {hashes}"
-    )
-
-
-def _static(name: str) -> str:
-    return (resources.files("truing.report") / "static" / name).read_text(encoding="utf-8")
