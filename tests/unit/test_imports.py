@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "protocols": set(),
     "scoring": {"protocols"},
     "judges": {"models", "protocols", "scoring"},
+    "capability": {"models", "interventions", "benchmarks", "scoring"},
     "runs": {"models", "interventions", "methods", "benchmarks", "protocols", "scoring", "judges"},
     "report": {"runs", "scoring", "protocols"},
     "pocket": {"benchmarks"},

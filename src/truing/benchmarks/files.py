@@ -212,10 +212,17 @@ def _json_lines(text: str) -> list[Record]:
 
 
 def _csv(path: Path, text: str) -> list[Record]:
-    """Rows under a header. Empty cells are missing fields; quoted cells may hold newlines."""
+    """Rows under a header. Empty cells are missing fields; quoted cells may hold newlines, but for
+    TSV files, which have no quotes."""
     head = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    tabs = path.suffix.lower() == ".tsv"
+    delimiter = "\t" if tabs else max(",;\t", key=head.count)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
     header: list[str] = []
     records: list[Record] = []
     while True:

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     benchmarks = "benchmarks"
     protocols = "protocols"
     judges = "judges"
+    rubrics = "rubrics"
+    capability = "capability"
     models = "models"
 
 
@@ -25,7 +27,7 @@ def ls(
     plugin: Plugin = None,
     as_json: AsJson = False,
 ) -> None:
-    """List methods, benchmarks, protocols, judges or model families."""
+    """List methods, benchmarks, protocols, judges, rubrics, capability sets or model families."""
     from truing.cli.plugins import use
 
     use(plugin)
@@ -58,6 +60,14 @@ def _registry(kind: Kind) -> Registry[Any]:
         from truing.protocols.protocol import PROTOCOLS
 
         return PROTOCOLS
+    if kind is Kind.capability:
+        from truing.benchmarks.capability.sets import CAPABILITIES
+
+        return CAPABILITIES
+    if kind is Kind.rubrics:
+        from truing.judges.rubrics import RUBRICS
+
+        return RUBRICS
     from truing.scoring.judge import JUDGES
 
     return JUDGES

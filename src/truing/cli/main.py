@@ -15,14 +15,20 @@ import typer
 from truing import __version__
 from truing.cli import (
     ask,
+    calibrate,
+    capability,
+    classifier,
     data,
     doctor,
     edit,
     export,
+    import_,
+    judge,
     ls,
     pocket,
     report,
     reproduce,
+    review,
     run_plan,
     stats,
     trace,
@@ -43,14 +49,20 @@ app.command("ls")(ls.ls)
 app.command("edit")(edit.edit)
 app.command("ask")(ask.ask)
 app.command("run")(run_plan.run)
+app.command("judge")(judge.judge)
+app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
+app.command("capability")(capability.capability)
 app.command("export")(export.export)
+app.command("import")(import_.import_vectors)
 app.command("reproduce")(reproduce.reproduce)
 app.command("trace")(trace.trace)
 app.command("tune")(tune.tune)
 app.command("doctor")(doctor.doctor)
 app.add_typer(stats.app, name="stats")
 app.add_typer(train.app, name="train")
+app.add_typer(classifier.app, name="classifier")
+app.add_typer(review.app, name="review")
 app.add_typer(data.app, name="data")
 app.add_typer(pocket.app, name="pocket")
 

@@ -38,6 +38,13 @@ def run(
     regime: Annotated[
         str | None, typer.Option(help="Regimes: single,sequential; sequential,every=10.")
     ] = None,
+    capability: Annotated[
+        str | None,
+        typer.Option(
+            help="What else the model could do, asked before and after: "
+            "micro or boolq,data=FILE,n=200; several by commas. See `truing ls capability`."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many records.")] = None,
     sample: Annotated[str | None, typer.Option(help="prefix (the first ones) or seeded.")] = None,
     aspects: Annotated[
@@ -80,6 +87,7 @@ def run(
         "data": None if data is None else str(data),
         "protocol": listed(protocol),
         "regime": listed(regime),
+        "capability": _sets(capability),
         "limit": limit,
         "sample": sample,
         "aspects": listed(aspects),
@@ -129,6 +137,22 @@ def listed(text: str | None) -> list[str] | None:
     return parts
 
 
+def _sets(text: str | None) -> list[dict[str, Any]] | None:
+    """``micro,boolq,data=FILE`` as entries of a plan. Paths start at the working directory."""
+    from truing.errors import BadInput
+
+    found = []
+    for part in listed(text) or ():
+        name, *pairs = part.split(",")
+        entry: dict[str, Any] = {"name": name}
+        for key, equals, value in (pair.partition("=") for pair in pairs):
+            if not equals or not value:
+                raise BadInput(f"--capability {part}: '{key}' has no value", "For example n=200.")
+            entry[key] = str(Path(value).expanduser().resolve()) if key == "data" else value
+        found.append(entry)
+    return found or None
+
+
 def _plan(file: Path | None, flags: dict[str, Any]) -> Plan:
     from truing.runs import plan as plans
 
@@ -176,6 +200,8 @@ def _show_estimate(plan: Plan, as_json: bool) -> None:
     from truing.runs.estimate import estimate
 
     found = estimate(plan)
+    for line in found.power:
+        note(line)
     emit(found, rows_table("", ("what", "value"), _pairs(found)), as_json)
 
 

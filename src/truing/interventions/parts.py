@@ -157,7 +157,7 @@ class Codebook:
 
     @cached_property
     def digest(self) -> str:
-        facts = ["codebook", self.param, *anew(self.decides)]
+        facts: list[object] = ["codebook", self.param, *anew(self.decides)]
         return _digest(facts, self.keys, self.values, self.radii)
 
 

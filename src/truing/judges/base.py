@@ -11,16 +11,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from truing.protocols.protocol import parse
 from truing.scoring.judge import answer_of
 from truing.types import Chat, Row, State, Verdict
+
+
+def askable(row: Row) -> bool:
+    """Whether asking a judge about ``row`` makes sense: the model answered in its own words (or
+    failed to), and not merely to see how much batching moves its answers."""
+    return row.moment != "base" and not parse(row.protocol).forced
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a judge is shown of a row. Nothing in it tells which model or method answered.
 
-    ``answer`` is what counts as the answer under the row's protocol; ``base`` the unedited model's,
-    for rubrics that compare the two.
+    ``answer`` is what counts as the answer under the row's protocol, ``text`` all that was written;
+    ``base`` is the unedited model's answer, for rubrics that compare the two.
     """
 
     row: str
@@ -29,6 +36,7 @@ class Shown:
     answer: str
     accepted: tuple[str, ...]
     base: str | None
+    text: str = ""
 
     @classmethod
     def of(cls, row: Row) -> Shown | None:
@@ -37,7 +45,8 @@ class Shown:
             return None
         base = None if row.base is None else answer_of(row, row.base)
         answer = answer_of(row, row.response)
-        return cls(row.key, row.aspect, row.question or row.prompt, answer, row.accepted, base)
+        question, text = row.question or row.prompt, row.response.text.strip()
+        return cls(row.key, row.aspect, question, answer, row.accepted, base, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +85,15 @@ class Rubric(Protocol):
     def labels(self) -> tuple[str, ...]:
         """The replies asked for, where they can be listed."""
 
+    def applies(self, row: Row) -> bool:
+        """Whether the rubric has a question about ``row``. Rows without one get no verdict."""
+
+    def settled(self, shown: Shown) -> Reading | None:
+        """What can be said without asking, ``None`` where the judge must be asked."""
+
     def chats(self, shown: Shown, strict: bool) -> tuple[Chat, ...]:
         """What to ask: one chat, or two for a pair in both orders. ``strict`` asks again after a
-        reply that could not be read. Empty where the rubric does not apply to this answer."""
+        reply that could not be read; where that gives the same chats, nothing is asked again."""
 
     def read(self, shown: Shown, replies: Sequence[Reply]) -> Reading:
         """One reply per chat, in their order. ``invalid`` where they cannot be read."""
@@ -111,5 +126,6 @@ class AskedJudge(Protocol):
         """The column: equal names mean equal judgement."""
 
     def judge_all(self, rows: Sequence[Row], done: Callable[[Verdict], None]) -> None:
-        """Hand every row's verdict to ``done`` as soon as it is there. Raises ``TruingError`` where
-        it cannot go on; verdicts handed over before stay good."""
+        """Hand every row's verdict to ``done`` as soon as it is there; a row that the judge has no
+        question about gets none. Raises ``TruingError`` where it cannot go on; verdicts handed over
+        before stay good."""

@@ -42,10 +42,14 @@ class NoAnswers:
 
 
 class Answers:
-    """Texts by key in ``path``. Every call opens and closes the file: nothing is held or shared."""
+    """Texts by key in ``path``. Every call opens and closes the file: nothing is held or shared.
 
-    def __init__(self, path: Path) -> None:
+    ``what`` says in warnings what is stored.
+    """
+
+    def __init__(self, path: Path, what: str = "base answers") -> None:
         self.path = path
+        self._what = what
         self.on = True
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
@@ -115,7 +119,7 @@ class Answers:
         except OSError:
             return False
         warnings.warn(
-            f"the cache of base answers {self.path} cannot be read ({error}); it is now "
+            f"the cache of {self._what} {self.path} cannot be read ({error}); it is now "
             f"{aside.name} and a new one is begun",
             TruingWarning,
             stacklevel=2,
@@ -125,7 +129,7 @@ class Answers:
     def _off(self, error: Exception) -> None:
         self.on = False
         warnings.warn(
-            f"base answers are not cached: {self.path}: {error}. Set TRUING_CACHE to a folder "
+            f"{self._what} are not cached: {self.path}: {error}. Set TRUING_CACHE to a folder "
             "that can be written",
             TruingWarning,
             stacklevel=2,

@@ -43,6 +43,13 @@ TRUNCATIONS: Mapping[str, Truncation] = MappingProxyType(
                 stop=("\n",),
             ),
             Truncation(
+                "worked",
+                "an answer that is worked out: until it ends by itself or poses the next problem, "
+                "at most 400 tokens",
+                stop=("\nProblem:",),
+                max_new_tokens=400,
+            ),
+            Truncation(
                 "published",
                 "at the first '.' or newline, even a leading one, as Yang et al. 2025 published",
                 stop=(".", "\n"),

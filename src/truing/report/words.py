@@ -13,13 +13,27 @@ from truing.scoring.metrics import GLOSSARY
 from truing.types import Comparison, Measure, Value
 
 Family = Literal["synthetic", "wild", "likelihood"]
-SCORES = ("efficacy", "generalization", "locality", "portability", "accuracy", "fluency")
+SCORES = (
+    "efficacy",
+    "generalization",
+    "locality",
+    "portability",
+    "accuracy",
+    "fluency",
+    "trait-rating",
+    "concept-grade",
+    "instruction-grade",
+    "fluency-grade",
+    "win-rate",
+    "review-score",
+)
 ASPECTS: dict[str, str] = {
     "efficacy": "Efficacy",
     "generalization": "Generalization",
     "locality": "Locality",
     "portability": "Portability",
     "fluency": "Fluency",
+    "capability": "Capability",
 }
 ASPECT_QUESTIONS: dict[str, str] = {
     "efficacy": "Does the edited statement hold?",
@@ -27,6 +41,7 @@ ASPECT_QUESTIONS: dict[str, str] = {
     "locality": "Do unrelated neighbours still get the base model's answer?",
     "portability": "Do facts that follow from the edit hold too?",
     "fluency": "Does the model still write healthy text?",
+    "capability": "Can the model still do what no edit is about?",
 }
 FLAG_MEANINGS: dict[str, str] = {
     "nothing-changed": "the model answers as before: nothing that was edited had an effect",

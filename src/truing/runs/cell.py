@@ -45,7 +45,7 @@ class Job:
 
     ``refused`` maps ids of cases whose requests the method cannot take to the reason. ``at_once``
     is how many cases are edited and asked together, ``keep_every`` after how many edits of a
-    chain its total is saved.
+    chain its total is saved. ``beside`` are cases without requests, asked of a chain as it goes on.
     """
 
     cell: str
@@ -57,6 +57,7 @@ class Job:
     totals: Totals
     at_once: int
     keep_every: int
+    beside: tuple[Case, ...] = ()
 
     def taken(self, stage: Stage) -> list[int]:
         """The stage's cases that the method can take."""
@@ -113,7 +114,8 @@ def run_chain(job: Job, desk: Desk) -> None:
 
 def _missing(job: Job, course: Sequence[Stage], stage: Stage, desk: Desk) -> list[list[Sheet]]:
     """The stage's portions whose rows are not all there."""
-    found = portions(job.regime, job.cases, stage, stage is course[-1], job.at_once)
+    last = stage is course[-1]
+    found = portions(job.regime, job.cases, stage, last, job.at_once, job.beside)
     return [portion for portion in found if not desk.has(job.measuring.expected(portion))]
 
 

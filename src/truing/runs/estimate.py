@@ -11,7 +11,6 @@ from truing.errors import NotPossible
 from truing.interventions.intervention import Intervention
 from truing.models.asks import GenerateAsk, ScoreAsk
 from truing.models.handle import Model
-from truing.protocols.questions import applies
 from truing.runs import manifest as manifests
 from truing.runs.asking import Asked, Unanswered, asks_of, questions
 from truing.runs.cell import Job
@@ -50,7 +49,8 @@ class CellEstimate:
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """The plan in all. ``seconds`` leaves out cells that could not be measured; ``peak_bytes`` is
-    the most memory that the measurement needed, the model included."""
+    the most memory that the measurement needed, the model included. ``power`` says what losses of
+    capability the plan can find."""
 
     cells: tuple[CellEstimate, ...]
     edits: int
@@ -61,6 +61,7 @@ class Estimate:
     load_seconds: float
     peak_bytes: int | None
     quarantined: int
+    power: tuple[str, ...] = ()
 
 
 def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> Estimate:
@@ -97,21 +98,23 @@ def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> 
         load_seconds=load_seconds,
         peak_bytes=peak or None,
         quarantined=len(prepared.quarantined()),
+        power=tuple(prepared.power()),
     )
 
 
 def _cell(prepared: Prepared, cell: Cell, job: Job, base_known: bool) -> CellEstimate:
     rows = prepared.rows(cell)
     edits = len(requests_of(job.cases, range(len(job.cases))))
-    sampled = [case for case in job.cases if case.id not in job.refused][:SAMPLE]
+    able = [case for case in job.cases if case.id not in job.refused]
+    sampled = [case for case in (*able, *job.beside) if case.probes][:SAMPLE]
     found = CellEstimate(cell.id, str(cell), len(job.cases), edits, rows, rows, 0, None, None, None)
-    if not sampled:
+    if not able:
         return replace(found, trouble="no case can be edited")
     asks, tokens = _asks(job, sampled)
     per_row = max(1, sum(map(prepared.rows_of, sampled)))
     found = replace(found, asks=round(rows * asks / per_row), tokens=round(rows * tokens / per_row))
     try:
-        edit_seconds, row_seconds = _measure(job, sampled)
+        edit_seconds, row_seconds = _measure(job, able[0], sampled)
     except NotPossible as error:
         return replace(found, trouble=error.what)
     asked = 0 if cell.is_baseline and base_known else rows
@@ -129,9 +132,7 @@ def _asks(job: Job, cases: Sequence[Case]) -> tuple[int, int]:
     wanted = [
         (protocol, probe)
         for case in cases
-        for protocol in job.measuring.protocols
-        for probe in case.probes
-        if applies(protocol, probe)
+        for protocol, probe in job.measuring.protocols.of(case.probes)
     ]
     count = tokens = 0
     for question in questions(model, wanted, [0] * len(wanted)):
@@ -150,9 +151,9 @@ def _tokens(model: Model, ask: ScoreAsk | GenerateAsk) -> int:
     return len(model.speller.prompt_ids(ask.prompt)) + ask.decoding.max_new_tokens
 
 
-def _measure(job: Job, cases: Sequence[Case]) -> tuple[float, float]:
-    """Seconds per edit request and per row."""
-    requests = list(cases[0].requests)
+def _measure(job: Job, edited: Case, cases: Sequence[Case]) -> tuple[float, float]:
+    """Seconds per edit request of ``edited``, and per row of ``cases``."""
+    requests = list(edited.requests)
     begun = time.perf_counter()
     made = job.maker.next(requests, None)
     edit_seconds = (time.perf_counter() - begun) / max(1, len(requests))

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.errors import NotPossible
+from truing.errors import NotPossible, TruingError
+from truing.judges import specs as judges
 from truing.runs import manifest as manifests
+from truing.runs.asked import EVERYTHING, ask, note_rubrics
 from truing.runs.desk import RunDesk
 from truing.runs.events import (
     CellFailed,
@@ -129,14 +131,23 @@ class Session:
         self._save_manifest()
         self.store.write_text("plan.toml", self.plan.text(self.store.folder))
         self.tell(RunStarted(self.store.folder, len(self.cells), self.expected, self.done))
+        for line in self.prepared.power():
+            self.tell(Note(line))
         for spec in self.plan.models:
             with self._noting_warnings():
                 self._run_model(spec)
 
     def finish(self) -> Summary:
-        """Judge what has no verdict yet, sum up, and close the manifest."""
+        """Judge what has no verdict yet, sum up, and close the manifest. Where a judge that must be
+        asked cannot go on, what there is is summed up and the run stays open."""
         with self.interrupts.held():
             complete(self.store, self.plan.judges)
+        try:
+            self._ask_judges()
+        except (TruingError, KeyboardInterrupt):
+            write_summary(self.store.folder, summarise(self.store.folder))
+            raise
+        with self.interrupts.held():
             self.manifest["finished"] = manifests.now()
             self._save_manifest()
         summary = summarise(self.store.folder)
@@ -148,6 +159,19 @@ class Session:
                 f"The baseline's rows are in {self.store.folder}.",
             )
         return summary
+
+    def _ask_judges(self) -> None:
+        """Let the plan's judges that must be asked say what they have not said yet."""
+        asked = [spec for spec in map(judges.parse, self.plan.judges) if spec.asked]
+        self.manifest = note_rubrics(self.manifest, asked)
+        self._save_manifest()
+        try:
+            for judge in judges.make_all(asked, judges.JudgeSettings()):
+                self.tell(Note(f"judging with {judge.name}"))
+                ask(self.store, judge, self.interrupts, EVERYTHING, lambda name, done, of: None)
+        except TruingError as error:
+            hint = f"The answers are kept: {how_to_resume(self.store.folder)} judges on."
+            raise NotPossible(error.what, f"{error.next or ''} {hint}".strip()) from None
 
     def _run_model(self, spec: ModelSpec) -> None:
         cells = [cell for cell in self.cells if cell.model == spec]

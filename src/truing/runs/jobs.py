@@ -48,17 +48,18 @@ def job_for(
         regime=cell.regime.id,
         seed=cell.seed,
     )
-    maker = Maker(model, method, config)
+    maker, cases = Maker(model, method, config), prepared.cases(cell)
     return Job(
         cell=cell.id,
         regime=cell.regime,
-        cases=loaded.cases,
-        refused=maker.refused(loaded.cases),
+        cases=cases,
+        refused=maker.refused(cases),
         maker=maker,
         measuring=Measuring(model, cell.id, keys, prepared.protocols, Seeds(cell.seed)),
         totals=Totals(folder / "interventions" / cell.id, model),
         at_once=prepared.plan.at_once,
         keep_every=prepared.plan.checkpoint_every,
+        beside=prepared.beside(cell),
     )
 
 

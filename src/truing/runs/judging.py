@@ -1,4 +1,4 @@
-"""Verdicts on stored rows. No model is asked."""
+"""Verdicts of rules on stored rows. No model is asked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ PORTION = 1000
 
 
 def verdicts_on(row: Row, extra: Sequence[str] = ()) -> list[Verdict]:
-    """What the judges of the row's protocol say, then those named in ``extra``."""
+    """What the judges of the row's protocol say, then the rules named in ``extra``. Judges that
+    must be asked are left to :mod:`truing.runs.asked`."""
     found = judge_row(row, protocol_of(row.protocol))
     said = {verdict.judge for verdict in found}
-    return [*found, *(JUDGES.get(name).judge(row) for name in extra if name not in said)]
+    more = [name for name in extra if name in JUDGES and name not in said]
+    return [*found, *(JUDGES.get(name).judge(row) for name in more)]
 
 
 def judge(folder: Path, extra: Sequence[str] = ()) -> int:
@@ -60,7 +62,7 @@ def missing(folder: Path, extra: Sequence[str] = ()) -> Iterator[Verdict]:
 
 
 def extra_judges(folder: Path) -> tuple[str, ...]:
-    """The judges that a run's plan names beside those of its protocols."""
+    """The rules that a run's plan names beside those of its protocols."""
     try:
         plan = tomllib.loads((folder / "plan.toml").read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError):

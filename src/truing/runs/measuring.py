@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from truing.errors import TruingError
 from truing.interventions.intervention import Intervention
 from truing.protocols.protocol import Protocol
-from truing.protocols.questions import Question, applies
+from truing.protocols.questions import Question
 from truing.runs.asking import Answer, Asked, Unanswered, answers, questions
+from truing.runs.capability import Protocols
 from truing.runs.keys import Keys
 from truing.runs.making import Failed, Made
 from truing.runs.schedule import Sheet
@@ -39,7 +40,7 @@ class Measuring:
     model: Model
     cell: str
     keys: Keys
-    protocols: tuple[Protocol, ...]
+    protocols: Protocols
     seeds: Seeds
 
     def expected(self, sheets: Sequence[Sheet]) -> Iterator[str]:
@@ -70,10 +71,8 @@ class Measuring:
 
     def _lines(self, sheets: Sequence[Sheet]) -> Iterator[Line]:
         for i, sheet in enumerate(sheets):
-            for protocol in self.protocols:
-                for probe in sheet.case.probes:
-                    if applies(protocol, probe):
-                        yield Line(i, sheet, protocol, probe)
+            for protocol, probe in self.protocols.of(sheet.case.probes):
+                yield Line(i, sheet, protocol, probe)
 
     def _unedited(self, lines: Sequence[Line]) -> tuple[list[Question | Unanswered], list[Answer]]:
         """The questions, and what the model answers without any edit."""

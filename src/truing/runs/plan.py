@@ -18,14 +18,16 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from truing.benchmarks.benchmark import BENCHMARKS, parse_options
+from truing.benchmarks.capability.sets import CAPABILITIES
 from truing.errors import BadInput, UnknownName
+from truing.judges import specs as judges
 from truing.methods.method import METHODS, MethodConfig
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import regime as regimes
+from truing.runs.capability import CapabilitySpec
 from truing.runs.problems import Problems, bad_value, listed
 from truing.runs.regime import Regime
 from truing.runs.toml import dumps
-from truing.scoring.judge import JUDGES
 
 BASELINE = "none"
 PLURAL = {
@@ -128,6 +130,7 @@ class Plan(Parsed):
     regimes: tuple[Regime, ...]
     seeds: tuple[int, ...] = (0,)
     judges: tuple[str, ...] = ()
+    capability: tuple[CapabilitySpec, ...] = ()
     skip_invalid: bool | None = None
     at_once: int = Field(default=32, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
@@ -155,9 +158,9 @@ class Plan(Parsed):
             return self.skip_invalid
         return not BENCHMARKS.get(benchmark.name).own_data
 
-    def data_path(self, benchmark: BenchmarkSpec) -> Path | None:
-        """Where the benchmark's data lies; relative paths start at the plan's folder."""
-        return None if benchmark.data is None else self.root / Path(benchmark.data).expanduser()
+    def data_path(self, of: BenchmarkSpec | CapabilitySpec) -> Path | None:
+        """Where its data lies; relative paths start at the plan's folder."""
+        return None if of.data is None else self.root / Path(of.data).expanduser()
 
     def folder(self) -> Path:
         """Where results go unless told otherwise: ``out``, else ``runs/<name>``."""
@@ -167,7 +170,7 @@ class Plan(Parsed):
         """The plan as :func:`parse` reads it from a file in ``folder``."""
         table = self.model_dump(mode="json", exclude={"regimes"}, exclude_none=True)
         table["regimes"] = [regimes.to_table(regime) for regime in self.regimes]
-        for entry in table["benchmarks"]:
+        for entry in (*table["benchmarks"], *table["capability"]):
             data = entry.get("data")
             if data is not None and not Path(data).expanduser().is_absolute():
                 entry["data"] = Path(os.path.relpath(self.root / data, folder)).as_posix()
@@ -181,7 +184,8 @@ class Plan(Parsed):
         """Dotted names of settings that differ; where data lies is not a setting."""
         mine, theirs = (_flat(p.table(Path())) for p in (self, other))
         names = sorted(k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k))
-        return [k for k in names if not (k.startswith("benchmarks.") and k.endswith(".data"))]
+        with_data = ("benchmarks.", "capability.")
+        return [k for k in names if not (k.startswith(with_data) and k.endswith(".data"))]
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -240,9 +244,11 @@ def parse(
         values.get("protocols", ["synthetic", "wild"]), lambda given: parse_protocol(given).id
     )
     values["regimes"] = problems.each(values.get("regimes", ["single"]), regimes.parse)
-    for name in listed(values.get("judges", [])):
-        if name not in JUDGES:
-            problems.add(UnknownName("judge", str(name), JUDGES))
+    values["capability"] = problems.each(values.get("capability"), _capability)
+    if "judges" in values:
+        values["judges"] = problems.each(
+            values["judges"], lambda given: judges.parse(str(given)).name
+        )
     for name in ("models", "benchmarks"):
         if not values[name] and not problems:
             problems.add(BadInput(f"the plan names no {name}", f'Give {name[:-1]} = "...".'))
@@ -306,6 +312,13 @@ def _method(given: Any) -> MethodSpec:
     return _validated(MethodSpec, {"label": entry["name"], **entry, "config": resolved}, "method")
 
 
+def _capability(given: Any) -> CapabilitySpec:
+    entry = _entry(given, "capability set", CapabilitySpec)
+    asked = entry.get("protocol", CAPABILITIES.get(entry["name"]).protocol)
+    values = {**entry, "protocol": parse_protocol(asked).id}
+    return _validated(CapabilitySpec, values, "capability set")
+
+
 def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
     baseline = [m for m in methods if m.name == BASELINE]
     others = [m for m in methods if m.name != BASELINE]
@@ -355,6 +368,7 @@ def _no_repeats(values: Mapping[str, Any], problems: Problems) -> None:
     labels = {
         "method": [m.label for m in values["methods"] if m.label != m.name],
         "benchmark": [b.label for b in values["benchmarks"]],
+        "capability set": [c.name for c in values["capability"]],
     }
     for kind, found in labels.items():
         for label in _twice(found):

@@ -9,46 +9,89 @@ from typing import Any
 
 from truing.benchmarks.benchmark import Loaded
 from truing.benchmarks.benchmark import load as load_benchmark
+from truing.benchmarks.capability.sets import load as load_capability
 from truing.errors import BadInput, StoreError
 from truing.methods.method import METHODS
-from truing.protocols.protocol import Protocol
-from truing.protocols.questions import applies
 from truing.runs import manifest as manifests
 from truing.runs import plan as plans
+from truing.runs.capability import (
+    Protocols,
+    changed_items,
+    dealt,
+    items_for,
+    power_lines,
+    refuse_unmeasured,
+)
 from truing.runs.judging import protocol_of
 from truing.runs.plan import Cell, Plan
-from truing.runs.regime import check_method
+from truing.runs.regime import check_cases, check_method
 from truing.runs.schedule import count
 from truing.runs.store import is_run, read_manifest, read_rows
 from truing.scoring.judge import check_scorer
+from truing.seeds import Seeds
 from truing.types import Case
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan with its data. ``data`` is by the benchmarks' labels."""
+    """A plan with its data. ``data`` is by the benchmarks' labels, ``capability`` by the sets' names;
+    ``items`` are the capability items that no edit is about, by benchmark label and aspect."""
 
     plan: Plan
     data: Mapping[str, Loaded]
-    protocols: tuple[Protocol, ...]
+    protocols: Protocols
+    capability: Mapping[str, Loaded]
+    items: Mapping[str, Mapping[str, tuple[Case, ...]]]
 
     def cases(self, cell: Cell) -> tuple[Case, ...]:
-        return self.data[cell.benchmark.label].cases
+        """The cell's cases with requests; where each edit stands alone, with the capability items
+        dealt to them."""
+        every, *sets = self.apart(cell)
+        cases = tuple(case for case in every if case.requests)
+        if not cell.regime.independent:
+            return cases
+        for items in sets:
+            cases = dealt(cases, items, Seeds(cell.seed))
+        return cases
+
+    def beside(self, cell: Cell) -> tuple[Case, ...]:
+        """What a chain is asked as it goes on: cases without requests, and the capability items."""
+        if cell.regime.independent:
+            return ()
+        every = (case for cases in self.apart(cell) for case in cases)
+        return tuple(case for case in every if not case.requests)
+
+    def apart(self, cell: Cell) -> list[tuple[Case, ...]]:
+        """The benchmark's cases, then the items of each capability set."""
+        label = cell.benchmark.label
+        return [self.data[label].cases, *self.items[label].values()]
 
     def rows_of(self, case: Case) -> int:
         """How many rows one case gives at one moment."""
-        return sum(applies(protocol, probe) for protocol in self.protocols for probe in case.probes)
+        return sum(1 for _ in self.protocols.of(case.probes))
 
     def rows(self, cell: Cell) -> int:
         """How many rows a cell has."""
         cases = self.cases(cell)
-        return count(cell.regime, cases, [self.rows_of(case) for case in cases])
+        beside = sum(map(self.rows_of, self.beside(cell)))
+        return count(cell.regime, cases, [self.rows_of(case) for case in cases], beside)
+
+    def power(self) -> list[str]:
+        """What loss of each capability the plan can find."""
+        return power_lines(self.items)
 
     def facts(self) -> dict[str, Any]:
         """The manifest's account of the data."""
         return {
             spec.label: manifests.data_facts(spec, self.data[spec.label])
             for spec in self.plan.benchmarks
+        }
+
+    def capability_facts(self) -> dict[str, Any]:
+        """The manifest's account of the capability sets."""
+        return {
+            spec.name: spec.facts(self.capability[spec.name], self.items)
+            for spec in self.plan.capability
         }
 
     def quarantined(self) -> list[dict[str, str]]:
@@ -61,7 +104,7 @@ class Prepared:
                 "field": bad.field,
                 "reason": bad.reason,
             }
-            for label, loaded in self.data.items()
+            for label, loaded in (*self.data.items(), *self.capability.items())
             for bad in loaded.quarantined
         ]
 
@@ -70,11 +113,16 @@ def prepare(plan: Plan) -> Prepared:
     """Load the data and check that the plan's parts fit each other.
 
     Raises ``BadInput`` for data (bad records included, where the plan does not skip them) and scorers,
-    ``NotPossible`` for a method that cannot work in a regime.
+    ``NotPossible`` for a method or a benchmark that cannot be used in a regime.
     """
-    protocols = tuple(protocol_of(ident) for ident in plan.protocols)
-    for protocol in protocols:
+    protocols = Protocols(
+        tuple(protocol_of(ident) for ident in plan.protocols),
+        {spec.aspect: protocol_of(spec.protocol) for spec in plan.capability},
+    )
+    for protocol in (*protocols.of_plan, *protocols.own.values()):
         check_scorer(protocol)
+    if plan.capability:
+        refuse_unmeasured(plan.regimes)
     data: dict[str, Loaded] = {}
     for spec in plan.benchmarks:
         loaded = load_benchmark(
@@ -90,9 +138,18 @@ def prepare(plan: Plan) -> Prepared:
         if not plan.skips(spec):
             loaded.refuse_quarantined()
         data[spec.label] = loaded
-    prepared = Prepared(plan, data, protocols)
+    capability = {
+        spec.name: load_capability(spec.name, plan.data_path(spec), seed=spec.seed)
+        for spec in plan.capability
+    }
+    items = {
+        label: items_for(plan.capability, capability, loaded.cases)
+        for label, loaded in data.items()
+    }
+    prepared = Prepared(plan, data, protocols, capability, items)
     for cell in plan.cells():
         method = METHODS.get(cell.method.name)
+        check_cases(cell.regime, cell.benchmark.label, data[cell.benchmark.label].cases)
         check_method(
             cell.regime, method, len(prepared.cases(cell)), (METHODS.get(name) for name in METHODS)
         )
@@ -109,7 +166,12 @@ def manifest_for(prepared: Prepared, folder: Path, resume: bool) -> dict[str, An
     before = _manifest_of(folder)
     if not is_run(folder) or before is None or not (resume or _has_rows(folder)):
         manifest = manifests.begin(prepared.plan)
-        return {**manifest, "data": facts, "quarantined": prepared.quarantined()}
+        return {
+            **manifest,
+            "data": facts,
+            "capability": prepared.capability_facts(),
+            "quarantined": prepared.quarantined(),
+        }
     if not resume:
         raise StoreError(
             f"{folder} already holds a run", "Go on with it by --resume, or choose another --out."
@@ -117,6 +179,7 @@ def manifest_for(prepared: Prepared, folder: Path, resume: bool) -> dict[str, An
     changed = [f"plan: {name}" for name in plans.load(folder).differences(prepared.plan)]
     for spec in prepared.plan.benchmarks:
         changed += manifests.changed_data(before, spec, facts[spec.label])
+    changed += changed_items(before, prepared.capability_facts())
     refuse_changed(folder, changed)
     return manifests.resume(before)
 

@@ -12,11 +12,12 @@ policy) is in its id; the moments only select what is measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from truing.errors import BadInput, NotPossible, UnknownName
+from truing.types import Case
 
 Name = Literal["single", "batch", "sequential"]
 Restore = Literal["each", "never"]
@@ -135,6 +136,34 @@ def check_method(regime: Regime, method: Capable, cases: int, known: Iterable[Ca
             f"{method.name} cannot {' and '.join(needs)}, which regime {regime.id} needs",
             f"Methods that can: {', '.join(sorted(able)) or 'none of the registered ones'}. "
             f"{method.name} works in regime single.",
+        )
+
+
+def check_cases(regime: Regime, benchmark: str, cases: Sequence[Case]) -> None:
+    """Raise ``NotPossible`` where ``regime`` cannot measure cases without requests, such as the test
+    pairs of a contrast: they are asked at the later moments of a chain, under what the others made."""
+    alone = sum(not case.requests for case in cases)
+    if not any(case.probes for case in cases):
+        raise NotPossible(
+            f"{benchmark}: the {len(cases)} selected cases ask nothing",
+            "Select more cases: there are no test pairs among them.",
+        )
+    if alone == len(cases):
+        raise NotPossible(
+            f"{benchmark}: the {alone} selected cases request nothing, so there is no edit to make",
+            "Select more cases: there are no training pairs among them.",
+        )
+    if alone and regime.independent:
+        raise NotPossible(
+            f"{alone} cases of {benchmark} request nothing themselves and are measured under what the "
+            f"others make; regime {regime.id} makes every edit apart",
+            "Use regime batch, where all requests make one intervention.",
+        )
+    if alone and not ("final" in regime.moments or regime.every or regime.at):
+        raise NotPossible(
+            f"{alone} cases of {benchmark} request nothing themselves, and regime {regime.id} has no "
+            "moment at which they are measured",
+            "Add the moment final (moments=immediate+final), every=K or at=K.",
         )
 
 

@@ -65,19 +65,31 @@ def moments_at(regime: Regime, stage: Stage, last: bool) -> list[Moment]:
 
 
 def portions(
-    regime: Regime, cases: Sequence[Case], stage: Stage, last: bool, at_once: int
+    regime: Regime,
+    cases: Sequence[Case],
+    stage: Stage,
+    last: bool,
+    at_once: int,
+    beside: Sequence[Case] = (),
 ) -> list[list[Sheet]]:
-    """What is measured at ``stage`` of a chain, in portions of at most ``at_once`` cases."""
+    """What is measured at ``stage`` of a chain, in portions of at most ``at_once`` cases.
+
+    ``beside`` are cases that no edit is about; they are asked at every later moment.
+    """
     found: list[list[Sheet]] = []
     for moment in moments_at(regime, stage, last):
-        chosen = stage.cases if moment == "immediate" else range(stage.cases.stop)
-        sheets = [Sheet(cases[i], moment, stage.step, stage.made_from) for i in chosen]
+        own, others = (
+            (stage.cases, ()) if moment == "immediate" else (range(stage.cases.stop), beside)
+        )
+        asked = [*(cases[i] for i in own), *others]
+        sheets = [Sheet(case, moment, stage.step, stage.made_from) for case in asked]
         found += [sheets[at : at + at_once] for at in range(0, len(sheets), at_once)]
     return found
 
 
-def count(regime: Regime, cases: Sequence[Case], rows_of: Sequence[int]) -> int:
-    """How many rows a cell has. ``rows_of`` is how many each case gives at one moment."""
+def count(regime: Regime, cases: Sequence[Case], rows_of: Sequence[int], beside: int = 0) -> int:
+    """How many rows a cell has. ``rows_of`` is how many each case gives at one moment, ``beside`` how
+    many the cases that no edit is about."""
     course = stages(regime, cases)
     if regime.independent:
         return sum(rows_of)
@@ -86,7 +98,8 @@ def count(regime: Regime, cases: Sequence[Case], rows_of: Sequence[int]) -> int:
     for stage in course:
         moments = moments_at(regime, stage, stage is course[-1])
         total += sum(
-            so_far[stage.cases.stop] - (so_far[stage.cases.start] if m == "immediate" else 0)
-            for m in moments
+            so_far[stage.cases.stop]
+            + (-so_far[stage.cases.start] if moment == "immediate" else beside)
+            for moment in moments
         )
     return total

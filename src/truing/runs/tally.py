@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from truing.benchmarks.capability.sets import HEAD
+from truing.judges.rubrics import for_comparison_only
 from truing.runs.judging import protocol_of
 from truing.scoring.judge import scorers_for
 from truing.scoring.observations import Observation, clusters_of
@@ -61,8 +63,8 @@ class Tally:
         judges = self.judges.setdefault(place, {})
         if row.response is not None or not judges:
             for judge in (*own, *scores):
-                judges.setdefault(judge, judge in own[1:])
-        readings = {r.metric: r.of(row) for r in readings_for(protocol, row.aspect)}
+                judges.setdefault(judge, judge in own[1:] or for_comparison_only(judge))
+        readings = {r.metric: r.of(row) for r in readings_for(protocol, row)}
         slim = replace(row, prompt="", accepted=(), response=None, base=None)
         entry = Entry(slim, row.response is not None, scores, readings)
         self.entries.setdefault(place, []).append(entry)
@@ -83,14 +85,15 @@ class Tally:
         }
 
     def add_parents(self) -> None:
-        """Also count ``portability`` as a whole where it has several parts."""
+        """Also count ``portability`` as a whole where it has several parts. Capability sets are no
+        parts of one number: each asks for something else."""
         parts: dict[Place, list[Place]] = {}
         for place in self.entries:
             parts.setdefault(place._replace(aspect=place.aspect.partition("/")[0]), []).append(
                 place
             )
         for whole, places in parts.items():
-            if len(places) < 2:
+            if len(places) < 2 or whole.aspect == HEAD:
                 continue
             entries = [entry for place in places for entry in self.entries[place]]
             judges = {j: c for place in places for j, c in self.judges[place].items()}

@@ -34,12 +34,16 @@ Message = CellStarted | CellFailed | EditsMade | Note | Written
 
 def noise_sample(prepared: Prepared, cell: Cell) -> list[Case]:
     """The cases whose base answers are asked for twice: once per model and benchmark, beside the
-    first baseline. Empty for other cells."""
+    first baseline, from the benchmark and from each capability set. Empty for other cells."""
     plan = prepared.plan
     first = plan.regimes[0], plan.seeds[0]
     if not cell.is_baseline or (cell.regime, cell.seed) != first or plan.noise_sample < 1:
         return []
-    return sample(prepared.cases(cell), plan.noise_sample, Seeds(cell.seed))
+    return [
+        case
+        for cases in prepared.apart(cell)
+        for case in sample(cases, plan.noise_sample, Seeds(cell.seed))
+    ]
 
 
 def rows_planned(prepared: Prepared, cell: Cell) -> int:

@@ -99,6 +99,13 @@ JUDGES: Registry[Judge] = Registry(
             f"{_RULES}.choices:NUMBER_PUBLISHED",
             "the number's digits stand anywhere in the answer (BehaviorBench)",
         ),
+        "word-label-strict": Entry(
+            f"{_RULES}.strict:WORD_LABEL_STRICT",
+            "word-label, with answers that cannot be read as wrong (capability)",
+        ),
+        "final-number": Entry(
+            f"{_RULES}.strict:FINAL_NUMBER", "the number that a worked answer ends with"
+        ),
         "likelihood": Entry(
             f"{_RULES}.likelihood:LIKELIHOOD", "the first choice is more likely than every other"
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Unit = Literal["share", "bits", "tokens", "nats", "points"]
+Unit = Literal["share", "bits", "tokens", "nats", "nats per token", "points"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,14 @@ _NOT_SCORED = (
     "Empty and looping answers (degenerate) stay in and count 0."
 )
 _NO_RESPONSE = "Rows without a response, and texts too short for the number, are left out."
+_NO_SHIFT = "Rows without two scored choices, now or under the base model, are left out."
+_PRES = (
+    "Pres et al. 2024, Towards Reliable Evaluation of Behavior Steering Interventions in LLMs, there "
+    "rescaled by each model's own extreme items"
+)
 _MIRAGE = "Yang et al. 2025, The Mirage of Model Editing"
 _ROME = "Meng et al. 2022, Locating and Editing Factual Associations in GPT"
+_AXBENCH = "Wu et al. 2025, AxBench, there from 0 to 2"
 
 _ENTRIES = (
     Metric(
@@ -183,6 +189,52 @@ _ENTRIES = (
         "higher",
     ),
     Metric(
+        "promotion",
+        "Promotion",
+        "How much likelier did the wanted choice become? Read it beside suppression: an intervention "
+        "that makes every text less likely lowers this number and raises the other.",
+        "mean of (log P(wanted) now - log P(wanted) of the base model) / tokens",
+        "probes with two choices, scored now and by the base model",
+        _NO_SHIFT,
+        _PRES,
+        "nats per token",
+        "higher",
+    ),
+    Metric(
+        "suppression",
+        "Suppression",
+        "How much less likely did the other choice become? High suppression with negative promotion "
+        "is a model that became worse at both.",
+        "mean of (log P(other) of the base model - log P(other) now) / tokens",
+        "probes with two choices, scored now and by the base model",
+        _NO_SHIFT,
+        _PRES,
+        "nats per token",
+        "higher",
+    ),
+    Metric(
+        "margin-shift",
+        "Margin shift",
+        "How much further ahead of the other choice is the wanted one?",
+        "mean of promotion + suppression",
+        "probes with two choices, scored now and by the base model",
+        _NO_SHIFT,
+        "Truing; the sum of the two",
+        "nats per token",
+        "higher",
+    ),
+    Metric(
+        "anti-steered-rate",
+        "Anti-steered rate",
+        "How often did an intervention move a probe the wrong way?",
+        "probes whose margin shift is below -0.001 nats per token / probes",
+        "probes with two choices, scored now and by the base model",
+        _NO_SHIFT,
+        "Tan et al. 2024, Analysing the Generalisation and Reliability of Steering Vectors",
+        "share",
+        "lower",
+    ),
+    Metric(
         "retention",
         "Retention",
         "Of the edits that held right after they were made, how many hold at the end?",
@@ -203,6 +255,74 @@ _ENTRIES = (
         "Truing; read locality losses below it as noise",
         "share",
         "lower",
+    ),
+    Metric(
+        "trait-rating",
+        "Trait rating",
+        "How much of the asked trait shows in the text, as a judge rates it.",
+        "mean of (rating - 1) / 4, with ratings from 1 (not at all) to 5 (very much)",
+        "rated texts",
+        _NOT_SCORED,
+        "after Mao et al. 2024, Editing Personality for Large Language Models, there as differences",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "concept-grade",
+        "Concept",
+        "Is the concept that the text was steered towards in it, as a judge grades it?",
+        "mean of grade / 2, with grades 0, 1 and 2",
+        "graded texts",
+        _NOT_SCORED,
+        _AXBENCH,
+        "share",
+        "higher",
+    ),
+    Metric(
+        "instruction-grade",
+        "Instruction",
+        "Does the text do what was asked, as a judge grades it?",
+        "mean of grade / 2, with grades 0, 1 and 2",
+        "graded texts",
+        _NOT_SCORED,
+        _AXBENCH,
+        "share",
+        "higher",
+    ),
+    Metric(
+        "fluency-grade",
+        "Fluency, graded",
+        "Is the text well-formed language, as a judge grades it?",
+        "mean of grade / 2, with grades 0, 1 and 2",
+        "graded texts",
+        _NOT_SCORED,
+        _AXBENCH,
+        "share",
+        "higher",
+    ),
+    Metric(
+        "win-rate",
+        "Win rate",
+        "Is the answer better than the base model's, as a judge sees them in both orders?",
+        "(wins + ties / 2) / compared answers; the base model's own answer is a tie",
+        "compared answers",
+        "Where the judge prefers the same place in both orders it abstains; such rows, invalid ones "
+        "and those without a verdict are left out and counted beside the number. Empty and looping "
+        "answers (degenerate) stay in and count 0.",
+        "Wu et al. 2025, AxBench, there without the second order",
+        "share",
+        "higher",
+    ),
+    Metric(
+        "review-score",
+        "Review",
+        "What people said to a question of the reviewers' own.",
+        "mean of the scores of the labels that people chose",
+        "reviewed answers with a decision",
+        "Ties between people abstain; answers that were not drawn are missing. Both are counted beside.",
+        "Truing",
+        "share",
+        "neither",
     ),
     Metric(
         "drawdown",
@@ -228,6 +348,15 @@ _ENTRIES = (
     ),
 )
 GLOSSARY: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _ENTRIES})
+_WITH_RUBRIC = ("local:", "openai:", "panel:", "human:")
+_METRIC_OF_RUBRIC: Mapping[str, str] = MappingProxyType(
+    {
+        "concept": "concept-grade",
+        "instruction": "instruction-grade",
+        "fluency": "fluency-grade",
+        "preference": "win-rate",
+    }
+)
 EDIT_ASPECTS = frozenset({"efficacy", "generalization", "locality", "portability", "fluency"})
 
 
@@ -235,9 +364,19 @@ def metric_for(aspect: str, judge: str) -> str:
     """The glossary's name for the mean score of ``judge`` on ``aspect``.
 
     The edit aspects keep their names whatever follows a slash (``portability/two-hop`` is
-    ``portability``); the health judge makes ``fluency``; any other aspect is ``accuracy``.
+    ``portability``); the health judge makes ``fluency``; any other aspect is ``accuracy``. Asked
+    judges whose rubric (the last part of their name) is no question of right or wrong have metrics
+    of their own.
     """
     if judge == "health":
         return "fluency"
+    if judge.startswith(_WITH_RUBRIC):
+        rubric = judge.rpartition("/")[2]
+        if rubric.startswith("personality-"):
+            return "trait-rating"
+        if rubric in _METRIC_OF_RUBRIC:
+            return _METRIC_OF_RUBRIC[rubric]
+        if judge.startswith("human:") and "/" in judge:
+            return "review-score"
     head = aspect.partition("/")[0]
     return head if head in EDIT_ASPECTS else "accuracy"

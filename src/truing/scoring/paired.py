@@ -18,15 +18,12 @@ from truing.scoring.intervals import (
     distinct_rows,
     newcombe,
     ratio_error,
-    z_of,
 )
 from truing.scoring.observations import Observation, by_key
-from truing.scoring.stats import CONFIDENCE, RESAMPLES
+from truing.scoring.stats import CONFIDENCE, RESAMPLES, minimum_detectable_effect
 from truing.seeds import Seeds
 from truing.types import Comparison
 
-ALPHA, POWER = 0.05, 0.8
-"""Of the smallest detectable difference."""
 EXACT_UP_TO = 16
 FLIPS = 20_000
 
@@ -107,7 +104,7 @@ def compare(
     sums_C, sizes_C = pairs.cluster_sums()
     effect = cohens_h(pairs) if bounded else standardised(sums_C / sizes_C)
     error = ratio_error(sums_C, sizes_C)
-    detectable = None if not error else (z_of(1 - ALPHA) + float(stats.norm.ppf(POWER))) * error
+    detectable = minimum_detectable_effect(error) if error else None
     bounds = bootstrap_ratio(sums_C, sizes_C, rng=rng, resamples=resamples, confidence=confidence)
     if bounds is None and bounded:
         bounds = _newcombe(pairs, confidence)

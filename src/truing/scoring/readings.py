@@ -6,6 +6,7 @@ computed from stored rows whenever they are shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,23 +17,53 @@ from truing.scoring import health
 from truing.scoring.rules.likelihood import margin
 from truing.types import Response, Row
 
+ROUNDING = 1e-3
+"""Nats per token. A margin that falls by less than this has not fallen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """``metric`` is the glossary's name, ``judge`` what stands in a measure's ``judge``.
 
-    ``read`` gives ``None`` where the response has no such number (never 0); ``bounded`` says that
-    it lies in [0, 1].
+    ``of`` gives a row's number, ``None`` where it has none (never 0); ``bounded`` says that it lies
+    in [0, 1].
     """
 
     metric: str
     judge: str
-    read: Callable[[Response], float | None]
+    of: Callable[[Row], float | None]
     bounded: bool
 
-    def of(self, row: Row) -> float | None:
-        """The number for this row, ``None`` without a response."""
-        return None if row.response is None else self.read(row.response)
+
+def sides(response: Response | None) -> tuple[float, float] | None:
+    """Log-probability per token of the first and of the second of exactly two choices, in nats.
+
+    ``None`` without a response, with another number of choices, or where a choice has no token or
+    no finite likelihood.
+    """
+    if (
+        response is None
+        or len(response.choices) != 2
+        or any(not c.n_tokens for c in response.choices)
+    ):
+        return None
+    first, second = (c.logprob / c.n_tokens for c in response.choices)
+    return (first, second) if math.isfinite(first) and math.isfinite(second) else None
+
+
+def shift(row: Row) -> tuple[float, float] | None:
+    """How far two choices moved away from the base model, in nats per token: how much likelier the
+    wanted one is (promotion), and how much less likely the other one (suppression)."""
+    now, base = sides(row.response), sides(row.base)
+    return None if now is None or base is None else (now[0] - base[0], base[1] - now[1])
+
+
+def _of_answer(read: Callable[[Response], float | None]) -> Callable[[Row], float | None]:
+    return lambda row: None if row.response is None else read(row.response)
+
+
+def _of_shift(read: Callable[[float, float], float]) -> Callable[[Row], float | None]:
+    return lambda row: None if (moved := shift(row)) is None else read(*moved)
 
 
 def _entropy(response: Response) -> float | None:
@@ -63,34 +94,57 @@ def _margin(response: Response) -> float | None:
     return margin(response.choices, per_token=False) if len(response.choices) >= 2 else None
 
 
+def _promotion(up: float, down: float) -> float:
+    return up
+
+
+def _suppression(up: float, down: float) -> float:
+    return down
+
+
+def _margin_shift(up: float, down: float) -> float:
+    return up + down
+
+
+def _anti_steered(up: float, down: float) -> float:
+    return float(up + down < -ROUNDING)
+
+
 READINGS: Mapping[str, Reading] = MappingProxyType(
     {
         r.metric: r
         for r in (
-            Reading("ngram-entropy", "health", _entropy, bounded=False),
-            Reading("distinct-2", "health", _distinct_2, bounded=True),
-            Reading("repetition-rate", "health", _loops, bounded=True),
-            Reading("empty-rate", "health", _empty, bounded=True),
-            Reading("length-capped-rate", "health", _capped, bounded=True),
-            Reading("mean-length", "health", _length, bounded=False),
-            Reading("likelihood-margin", "likelihood", _margin, bounded=False),
+            Reading("ngram-entropy", "health", _of_answer(_entropy), bounded=False),
+            Reading("distinct-2", "health", _of_answer(_distinct_2), bounded=True),
+            Reading("repetition-rate", "health", _of_answer(_loops), bounded=True),
+            Reading("empty-rate", "health", _of_answer(_empty), bounded=True),
+            Reading("length-capped-rate", "health", _of_answer(_capped), bounded=True),
+            Reading("mean-length", "health", _of_answer(_length), bounded=False),
+            Reading("likelihood-margin", "likelihood", _of_answer(_margin), bounded=False),
+            Reading("promotion", "likelihood", _of_shift(_promotion), bounded=False),
+            Reading("suppression", "likelihood", _of_shift(_suppression), bounded=False),
+            Reading("margin-shift", "likelihood", _of_shift(_margin_shift), bounded=False),
+            Reading("anti-steered-rate", "likelihood", _of_shift(_anti_steered), bounded=True),
         )
     }
 )
+SHIFTS = ("promotion", "suppression", "margin-shift", "anti-steered-rate")
 
 
-def readings_for(protocol: Protocol, aspect: str) -> tuple[Reading, ...]:
-    """The readings worth showing for one aspect under one protocol.
+def readings_for(protocol: Protocol, row: Row) -> tuple[Reading, ...]:
+    """The readings worth showing for a row under its protocol.
 
     Fluency texts: entropy, distinct pairs, loops, empties, length (they run to their limit, so the
     capped rate says nothing). Other free answers: loops, empties, capped, length. Likelihood
-    scorers: the margin. Answers of the gold's length: none.
+    scorers: the margin and, where the base model compared exactly two choices, how both moved.
+    Answers of the gold's length: none.
     """
     names: tuple[str, ...] = ()
-    if is_fluency(aspect):
+    if is_fluency(row.aspect):
         names = ("ngram-entropy", "distinct-2", "repetition-rate", "empty-rate", "mean-length")
     elif protocol.truncation != "gold-length":
         names = ("repetition-rate", "empty-rate", "length-capped-rate", "mean-length")
     elif protocol.scorer in LIKELIHOOD_SCORERS:
-        names = ("likelihood-margin",)
+        two = row.base is not None and len(row.base.choices) == 2
+        names = ("likelihood-margin", *(SHIFTS if two else ()))
     return tuple(READINGS[name] for name in names)

@@ -116,17 +116,6 @@ def minimum_detectable_effect(error: float, *, alpha: float = 0.05, power: float
     return (z_of(1 - alpha) + z_of(2 * power - 1)) * error
 
 
-def planned_effect(
-    pairs: int, *, discordant: float = 0.25, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """:func:`minimum_detectable_effect` before anything was run, for right-or-wrong scores.
-
-    ``pairs`` independent pairs of which a share ``discordant`` is expected to change; the variance
-    of one paired difference is at most that share.
-    """
-    return minimum_detectable_effect(math.sqrt(discordant / pairs), alpha=alpha, power=power)
-
-
 def _clustered(scored: Sequence[tuple[str, float]]) -> tuple[Floats, Floats]:
     names = {name: i for i, name in enumerate(sorted({c for c, _ in scored}))}
     index_N = np.array([names[c] for c, _ in scored])

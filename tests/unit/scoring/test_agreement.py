@@ -210,7 +210,7 @@ def test_order_shift_and_scale_change_only_the_levels_that_know_them(
     for name in ("krippendorff/ordinal", "krippendorff/interval"):
         assert reverse.get(name) == pytest.approx(before.get(name))
     assert shifted.get("krippendorff/interval") == pytest.approx(
-        before.get("krippendorff/interval")
+        before.get("krippendorff/interval"), abs=1e-8
     )
     assert scaled.get("krippendorff/ratio") == pytest.approx(before.get("krippendorff/ratio"))
 

@@ -63,7 +63,8 @@ def test_metrics_of_aspects() -> None:
 
 def test_which_readings_are_shown() -> None:
     def names(protocol: str, aspect: str) -> set[str]:
-        return {r.metric for r in readings_for(PROTOCOLS.get(protocol), aspect)}
+        asked = row(protocol=protocol, aspect=aspect)
+        return {r.metric for r in readings_for(PROTOCOLS.get(protocol), asked)}
 
     assert "ngram-entropy" in names("wild", "fluency")
     assert "length-capped-rate" not in names("wild", "fluency")

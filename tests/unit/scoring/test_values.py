@@ -20,7 +20,6 @@ from truing.scoring.stats import (
     complement,
     minimum_detectable_effect,
     noise_floor,
-    planned_effect,
     retention,
     standard_error,
     value_of,
@@ -190,8 +189,6 @@ def test_standard_error_of_independent_scores_is_the_textbook_one() -> None:
 
 def test_minimum_detectable_effect() -> None:
     assert minimum_detectable_effect(0.01) == pytest.approx(0.0280, abs=1e-4)
-    assert planned_effect(100, discordant=0.25) == pytest.approx(0.1401, abs=1e-4)
-    assert planned_effect(400) == pytest.approx(planned_effect(100) / 2)
 
 
 # --- what is observed

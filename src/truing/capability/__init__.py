@@ -1,0 +1,1 @@
+"""Capability by tasks of other harnesses, on a live edited model."""

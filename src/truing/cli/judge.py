@@ -1,0 +1,170 @@
+"""``truing judge``: let other judges say what a finished run's answers are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, stdout
+
+if TYPE_CHECKING:
+    from truing.judges.specs import JudgeSettings, JudgeSpec
+    from truing.runs.asked import Count, Selection
+    from truing.runs.concord import Pair
+    from truing.scoring.agreement import Agreement
+
+With = Annotated[
+    list[str],
+    typer.Option(
+        "--with",
+        help="Judges: rules, a rule, local:MODEL[@REVISION], openai:MODEL, classifier:PATH, "
+        "panel:a,b,c; commas between several, a panel last.",
+    ),
+]
+Rubric = Annotated[
+    str | None,
+    typer.Option(help="What language models are asked, where their name has no /RUBRIC."),
+]
+Device = Annotated[str, typer.Option(help="Where local judges run: auto, cpu, cuda, cuda:N.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")
+]
+KeyVariable = Annotated[
+    str | None, typer.Option(help="Environment variable that holds the server's key.")
+]
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="Most US dollars to spend; needs --prices.")
+]
+Prices = Annotated[
+    str | None, typer.Option(help="US dollars per million tokens read and written: IN,OUT.")
+]
+
+
+def judge(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    judges: With,
+    rubric: Rubric = None,
+    judge_device: Device = "auto",
+    base_url: BaseUrl = None,
+    key_variable: KeyVariable = None,
+    budget: Budget = None,
+    prices: Prices = None,
+    aspect: Annotated[
+        list[str] | None, typer.Option(help="Only rows of this aspect, its parts included.")
+    ] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Only rows of this protocol.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say how much would be asked; ask nothing.")
+    ] = False,
+    plugin: Plugin = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge stored answers. Verdicts are kept as they come; the same command goes on from there."""
+    from truing.cli.plugins import use
+    from truing.judges.specs import parse_all
+    from truing.runs.asked import Selection, counts, judge_run
+    from truing.runs.concord import pairs
+
+    use(plugin)
+    specs = parse_all(judges, rubric)
+    only = Selection.of(aspect or (), protocol or ())
+    settings = settings_from(judge_device, base_url, key_variable, budget, prices)
+    if dry_run:
+        _show_workload(run, specs, only, settings, as_json)
+        return
+    with progress("judging", None) as bar:
+        at = total = 0
+
+        def watch(name: str, done: int, of: int) -> None:
+            nonlocal at, total
+            if done == 0:
+                at, total = 0, total + of
+                bar.total(total)
+                bar.label(name)
+            bar.advance(done - at)
+            at = done
+
+        judge_run(run, specs, settings, only, watch)
+    names = [spec.name for spec in specs if spec.kind != "rules"]
+    told, agreed = counts(run, names), pairs(run, names)
+    if as_json:
+        emit({"run": run, "judges": told, "agreement": agreed}, "", True)
+        return
+    stdout().print(_counts_table(told))
+    if agreed:
+        stdout().print(_pairs_table(agreed))
+    note(f"`truing report {run}` shows each judge in columns of its own")
+
+
+def settings_from(
+    device: str,
+    base_url: str | None,
+    key_variable: str | None,
+    budget: float | None,
+    prices: str | None,
+) -> JudgeSettings:
+    """Raises ``BadInput`` for prices that are not two numbers."""
+    from truing.errors import BadInput
+    from truing.judges.specs import JudgeSettings
+
+    both: tuple[float, float] | None = None
+    if prices is not None:
+        try:
+            first, second = (float(part) for part in prices.split(","))
+        except ValueError:
+            raise BadInput(
+                f"--prices {prices!r} is not IN,OUT", "For example --prices 0.15,0.6."
+            ) from None
+        both = (first, second)
+    return JudgeSettings(device, base_url, key_variable, budget, both)
+
+
+def _show_workload(
+    run: Path, specs: Sequence[JudgeSpec], only: Selection, settings: JudgeSettings, as_json: bool
+) -> None:
+    from truing.judges.spending import Prices
+    from truing.runs.asked import workload
+
+    prices = Prices(*settings.prices) if settings.prices else None
+    data: list[dict[str, Any]] = []
+    for name, (rows, cost) in workload(run, specs, only).items():
+        usd = None if prices is None else prices.usd(cost.tokens_in, cost.tokens_out)
+        data.append(
+            {"judge": name, "rows": rows, "chats": cost.chats, "tokens_in": cost.tokens_in,
+             "tokens_out": cost.tokens_out, "usd": usd}
+        )  # fmt: skip
+    columns = ("judge", "rows", "chats", "tokens_in", "tokens_out", "usd")
+    shown = [[("·" if each[c] is None else str(each[c])) for c in columns] for each in data]
+    heads = ("judge", "rows without a verdict", "chats", "tokens read", "tokens written", "USD")
+    emit(data, rows_table("", heads, shown), as_json)
+
+
+def _counts_table(told: Sequence[Count]) -> Any:
+    columns = ("judge", "n", "correct", "wrong", "abstain", "invalid", "degenerate", "mean score")
+    rows = [
+        [c.judge, *map(str, (c.n, c.correct, c.wrong, c.abstain, c.invalid, c.degenerate)),
+         "—" if c.mean is None else f"{c.mean:.3f}"]
+        for c in told
+    ]  # fmt: skip
+    return rows_table("", columns, rows)
+
+
+def _pairs_table(found: Sequence[Pair]) -> Any:
+    columns = ("judges of the same rows", "rows", "same verdict", "kappa", "alpha")
+    rows = [
+        [f"{p.one} · {p.other}", str(p.rows), shown(p.percent), shown(p.kappa), shown(p.alpha)]
+        for p in found
+    ]
+    return rows_table("", columns, rows)
+
+
+def shown(agreement: Agreement | None) -> str:
+    """``0.62 [0.48, 0.74]``; a dash where it is not defined."""
+    if agreement is None or agreement.value is None:
+        return "—"
+    if agreement.low is None or agreement.high is None:
+        return f"{agreement.value:.2f}"
+    return f"{agreement.value:.2f} [{agreement.low:.2f}, {agreement.high:.2f}]"

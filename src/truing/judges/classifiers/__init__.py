@@ -1,0 +1,1 @@
+"""Text classifiers: trained, calibrated, measured, saved without pickle."""
