@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from truing.errors import BadInput, NotPossible, UnknownName
 from truing.interventions.intervention import Intervention
 from truing.methods.method import METHODS, Method, MethodConfig
-from truing.methods.wording import make
+from truing.methods.variants import make
 from truing.models.asks import Decoding, GenerateAsk
 from truing.models.handle import Model
 from truing.types import EditRequest, Prompt

@@ -17,13 +17,17 @@ TOLERANCE = 1e-3
 class Target(StrEnum):
     peft = "peft"
     merged = "merged"
+    gguf = "gguf"
+    easysteer = "easysteer"
     parquet = "parquet"
     csv = "csv"
 
 
 def export(
     what: Annotated[Path, typer.Argument(help="A saved intervention, or a run folder.")],
-    to: Annotated[Target, typer.Option("--to", help="peft, merged; for runs parquet or csv.")],
+    to: Annotated[
+        Target, typer.Option("--to", help="peft, merged, gguf, easysteer; for runs parquet or csv.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder or file to write.")],
     model: Annotated[
         str | None, typer.Option(help="The base model (default: the one it was made for).")
@@ -31,6 +35,9 @@ def export(
     rank: Annotated[
         int | None, typer.Option(min=1, help="peft: approximate dense deltas at this rank.")
     ] = None,
+    drop_block_0: Annotated[
+        bool, typer.Option("--drop-block-0", help="gguf: leave out what llama.cpp cannot apply.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Export and check by a round trip that the exported thing answers alike."""
@@ -43,7 +50,7 @@ def export(
         return
     from truing.errors import BadInput
     from truing.interventions import artifact
-    from truing.interventions.interop import merged, peft
+    from truing.interventions.interop import bake, control_vector, easysteer, merged, peft
     from truing.models.handle import Model
 
     iv = artifact.load(what)
@@ -52,12 +59,26 @@ def export(
         raise BadInput(f"{what} does not say which model it was made for", "Give it with --model.")
     base = Model.load(name, revision=iv.origin.base.revision)
     iv = artifact.load(what, base)
+    if to is Target.gguf:
+        control_vector.export(iv, base, out, drop_block_0=drop_block_0)
+    elif to is Target.easysteer:
+        easysteer.export(iv, base, out)
+    if to in (Target.gguf, Target.easysteer):
+        emit({"wrote": out, "to": to.value}, f"wrote {out}", as_json)
+        return
     prompts = [p for p in CHECKED if base.speller.prompt_ids(p)]
     if to is Target.peft:
         peft.export(iv, base, out, rank=rank)
         worst = peft.check(iv, base, out, prompts)
     else:
-        merged.export(iv, base, out)
+        if iv.ops:
+            _, switch = bake.export(iv, base, out)
+            if switch is not None:
+                note(
+                    f"the checkpoint's modules needed a bias: its configuration has {switch} = true"
+                )
+        else:
+            merged.export(iv, base, out)
         worst = merged.check(iv, base, out, prompts)
     note(f"round trip: log-probs differ by at most {worst:.2g} nats over {len(prompts)} prompts")
     emit(

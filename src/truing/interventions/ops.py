@@ -26,13 +26,17 @@ Run = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Op:
-    """One activation op. ``prepare`` turns an op's vector into the ``(m, d)`` that ``run`` reads."""
+    """One activation op. ``prepare`` turns an op's vector into the ``(m, d)`` that ``run`` reads.
+
+    ``graded``: scale 0 leaves activations as they are, so that scale is how much of the op there is.
+    """
 
     name: str
     prepare: Callable[[Tensor], Tensor]
     run: Run
     several: bool
     bounded: bool
+    graded: bool = True
 
     def check(self, part: ActivationOp) -> None:
         """Raise BadInput where ``part`` does not fit."""
@@ -71,6 +75,12 @@ def _unit(vector: Tensor) -> Tensor:
     return unit.float()
 
 
+def _direction(vector: Tensor) -> Tensor:
+    """The vector with its own length, which must not be zero."""
+    _unit(vector)
+    return _as_is(vector)
+
+
 def _basis(vectors: Tensor) -> Tensor:
     """Orthonormal rows spanning the rows of ``vectors`` (m, d)."""
     if vectors.ndim == 1:
@@ -90,10 +100,29 @@ def _add(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor
     return acts + scale[:, None, None] * vectors
 
 
+def _add_keep_norm(
+    acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor
+) -> Tensor:
+    """``(h + scale v) |h| / |h + scale v|``: turned towards the vector, as long as before (the
+    rescaling that repeng and CAST offer). Where the sum has no length, ``h`` stays."""
+    moved = acts + scale[:, None, None] * vectors
+    before, after = acts.norm(dim=-1, keepdim=True), moved.norm(dim=-1, keepdim=True)
+    return torch.where(after > 0, moved * (before / after.where(after > 0, 1.0)), acts)
+
+
 def _ablate(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """``h - scale Q^T Q h``; scale 1 removes the subspace (directional ablation: Arditi et al. 2024)."""
     along = acts @ vectors.transpose(1, 2)
     return acts - scale[:, None, None] * (along @ vectors)
+
+
+def _replace_along(
+    acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor
+) -> Tensor:
+    """``h - u u^T h + scale v`` with ``u = v / |v|``: ablate, then add. The coordinate along the
+    unit vector becomes ``scale |v|`` whatever it was; all else stays."""
+    along = (acts @ vectors.transpose(1, 2)) / vectors.square().sum(-1, keepdim=True)
+    return acts + (scale[:, None, None] - along) * vectors
 
 
 def _clamp(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -104,14 +133,25 @@ def _clamp(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tens
 
 
 ADD = Op("add", _as_is, _add, several=False, bounded=False)
+ADD_KEEP_NORM = Op("add-keep-norm", _as_is, _add_keep_norm, several=False, bounded=False)
 ABLATE = Op("ablate", _basis, _ablate, several=True, bounded=False)
 CLAMP = Op("clamp", _unit, _clamp, several=False, bounded=True)
+REPLACE_ALONG = Op(
+    "replace-along", _direction, _replace_along, several=False, bounded=False, graded=False
+)
 
 OPS: Registry[Op] = Registry(
     "activation op",
     {
         "add": Entry("truing.interventions.ops:ADD", "add a vector times a strength"),
+        "add-keep-norm": Entry(
+            "truing.interventions.ops:ADD_KEEP_NORM", "add a vector, then restore the length"
+        ),
         "ablate": Entry("truing.interventions.ops:ABLATE", "project directions out"),
+        "replace-along": Entry(
+            "truing.interventions.ops:REPLACE_ALONG",
+            "set the coordinate along a direction, whatever it was",
+        ),
         "clamp": Entry(
             "truing.interventions.ops:CLAMP", "keep the coordinate along a direction in a range"
         ),

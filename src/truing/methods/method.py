@@ -29,6 +29,12 @@ class MethodConfig(BaseModel):
 
     seed: int = 0
     append_eos: bool = Field(False, description="train the end of the answer too")
+    max_kl: float | None = Field(
+        None,
+        gt=0,
+        description="scale the result to change neutral text by this much: nats per token, "
+        "KL(base || changed)",
+    )
     template: str | None = Field(
         None,
         description=f"train under this text, {SLOT} is where the prompt goes; "

@@ -36,6 +36,7 @@ from truing.methods.kernels import contexts
 from truing.methods.kernels.lines import Line, answer_line
 from truing.methods.kernels.sides import Margins, Side, SideTraining, drawn_mask, ties, train_side
 from truing.methods.method import Method, MethodConfig
+from truing.methods.neutral import NEUTRAL
 from truing.methods.requests import check
 from truing.methods.settings import at_depth, given, look_up
 from truing.models.arch import Slot
@@ -44,14 +45,6 @@ from truing.seeds import Seeds
 from truing.types import EditRequest
 
 STARTERS = ("I", "You", "Because", "Yes", "Q:")
-NEUTRAL = (
-    "The weather was mild that spring, and most people walked to work along the river.",
-    "To make bread you need flour, water, salt and some patience.",
-    "She closed the book, put it back on the shelf and went out into the garden.",
-    "The meeting was moved to Thursday because two of the members were ill.",
-    "Many birds fly south before the winter and come back when it is warm again.",
-)
-"""Text that no edit is about, where a configuration gives none."""
 
 
 class WiseConfig(MethodConfig):

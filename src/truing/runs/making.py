@@ -13,7 +13,7 @@ from truing.errors import BadRequest, EditFailed, TruingError
 from truing.interventions.intervention import Intervention
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
-from truing.methods.wording import make, make_each
+from truing.methods.variants import make, make_each
 from truing.types import Case, EditRequest
 
 if TYPE_CHECKING:

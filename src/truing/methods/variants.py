@@ -1,4 +1,5 @@
-"""Declared variants of what a method trains on: under which template, and whether the answer ends.
+"""Declared variants of any method: what it trains on (under which template, and whether the answer
+ends), and how much side effect its result may have.
 
 Published methods train on the bare statement and say nothing about what follows the target. A model
 is asked under a template and should stop after its answer; these two settings of every method that
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from truing.errors import BadInput, NotPossible
@@ -28,8 +30,11 @@ def make(
     config: Any,
     so_far: Intervention | None = None,
 ) -> Intervention:
-    """``method.make`` on the requests in the wording that ``config`` asks for."""
-    return method.make(model, worded(method, model, requests, config), config, so_far)
+    """``method.make`` on the requests in the wording, and within the budget, that ``config`` asks
+    for."""
+    _check_budget(method, config, so_far)
+    made = method.make(model, worded(method, model, requests, config), config, so_far)
+    return _budgeted(model, made, config)
 
 
 def make_each(
@@ -37,7 +42,33 @@ def make_each(
 ) -> list[Intervention]:
     """``method.each`` likewise; the method must offer it."""
     assert method.each is not None
-    return method.each(model, [worded(method, model, g, config) for g in groups], config)
+    _check_budget(method, config, None)
+    made = method.each(model, [worded(method, model, g, config) for g in groups], config)
+    return [_budgeted(model, each, config) for each in made]
+
+
+def _check_budget(method: Method, config: MethodConfig, so_far: Intervention | None) -> None:
+    """Raise ``NotPossible`` where a budget of side effects cannot be kept by scaling."""
+    if config.max_kl is None:
+        return
+    if method.acts_on in ("prompt", "nothing"):
+        raise NotPossible(
+            f"{method.name} puts text in front: there is no fraction of it",
+            "Leave max_kl out, or use a method that changes weights or activations.",
+        )
+    if so_far is not None and so_far.parts:
+        raise NotPossible(
+            "max_kl scales an intervention as a whole, and earlier edits are in force",
+            "Use it in a regime that restores the model, or in one batch.",
+        )
+
+
+def _budgeted(model: Model, made: Intervention, config: MethodConfig) -> Intervention:
+    if config.max_kl is None:
+        return made
+    from truing.methods.steering.strength import scaled, within
+
+    return within(model, partial(scaled, made), config.max_kl)[1]
 
 
 def worded(

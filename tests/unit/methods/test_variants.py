@@ -1,6 +1,8 @@
-"""Requests in the wording that settings ask for: template, and the end of the answer."""
+"""Variants that any method takes: a template, the end of the answer, a budget of side effects."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from truing.errors import BadInput, NotPossible
 from truing.methods import ft
 from truing.methods.context import ICE
 from truing.methods.method import METHODS
-from truing.methods.wording import make, make_each, worded
+from truing.methods.steering.effect import on_neutral
+from truing.methods.variants import make, make_each, worded
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
 from truing.models.handle import Model
 from truing.types import EditRequest, Message
@@ -87,3 +90,23 @@ def test_what_cannot_be_worded_is_told(pocket: Model, monkeypatch: pytest.Monkey
     monkeypatch.setattr(pocket.tok, "chat_template", None)
     with pytest.raises(NotPossible, match="no chat template"):
         worded(ft.FT_M, pocket, [A], ft.FtConfig(template="chat"))
+
+
+@pytest.mark.parametrize("name", ["caa", "ft_m"])
+def test_a_budget_of_side_effects_is_used_up_and_kept(pocket: Model, name: str) -> None:
+    method = METHODS.get(name)
+    pair = replace(A, target_old="Orvale")
+    free = make(method, pocket, [pair], method.config())
+    budget = 0.25 * on_neutral(pocket, free).nats
+    held = make(method, pocket, [pair], method.config.model_validate({"max_kl": budget}))
+    assert 0.9 * budget <= on_neutral(pocket, held).nats <= budget
+    assert held.origin.config["max_kl"] == budget
+    assert 0 < held.origin.config["scaled"] < 1
+
+
+def test_a_budget_needs_something_to_scale(pocket: Model) -> None:
+    with pytest.raises(NotPossible, match="no fraction"):
+        make(ICE, pocket, [A], ICE.config(max_kl=0.1))
+    first = make(ft.FT_M, pocket, [A], ft.FtConfig(steps=2))
+    with pytest.raises(NotPossible, match="earlier edits"):
+        make(ft.FT_M, pocket, [A], ft.FtConfig(steps=2, max_kl=0.1), first)
