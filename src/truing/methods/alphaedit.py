@@ -53,7 +53,7 @@ class AlphaEditTuned(Tuned):
 
 TABLE = {
     "pocket": AlphaEditTuned(
-        layers=(0,), steps=50, lr=2.0, clamp=8, ridge=0.1, energy=0.1, sampled=((6, 1),)
+        layers=(0,), steps=50, lr=2.0, clamp=8, ridge=30.0, energy=0.1, sampled=((6, 1),)
     ),
     "gpt2-xl": AlphaEditTuned(layers=(13, 14, 15, 16, 17), steps=20, weight_decay=0.5, clamp=0.75),
     "gpt-j-6b": AlphaEditTuned(layers=(3, 4, 5, 6, 7, 8), weight_decay=0.5, clamp=0.75),
