@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from truing.benchmarks import files
-from truing.benchmarks.draft import Draft, Note, Notebook, Rejected, Rules, check
-from truing.benchmarks.files import Record, Source
-from truing.benchmarks.forms import Form, explain, form_of, id_field
+from truing.benchmarks.draft import Draft, Note, Notebook, Rejected, Rules
+from truing.benchmarks.files import Contents, Record, Source
+from truing.benchmarks.forms import Form, complaint, explain, form_of, id_field
 from truing.benchmarks.sampling import How, Sampling, Selection, distinct
 from truing.errors import BadInput, UnknownName
 from truing.registry import Entry, Registry
@@ -58,10 +58,17 @@ class Options(BaseModel):
         return Rules(max_chars=self.max_chars)
 
 
+def one_file(path: Path, options: Options) -> Contents:
+    """The records of a file as they are."""
+    return files.read(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """A benchmark as the rest of Truing sees it: ``forms`` to read a file, or ``cases`` to make them.
 
+    ``read`` gives the records, where they are not simply those of one file (several files, two records
+    for one case); it raises ``BadInput`` for what cannot be used as a whole.
     ``cases`` gets the options and gives cases with distinct ids, in an order whose beginning is a fair
     sample. ``paper`` is where the benchmark is defined. ``own_data``: the records are the user's, who
     can mend bad ones; those of published data are as they are.
@@ -72,6 +79,7 @@ class Benchmark:
     paper: str = ""
     options: type[Options] = Options
     forms: tuple[Form, ...] = ()
+    read: Callable[[Path, Any], Contents] = one_file
     cases: Callable[[Any], Sequence[Case]] | None = None
     own_data: bool = False
 
@@ -145,6 +153,22 @@ BENCHMARKS: Registry[Benchmark] = Registry(
             "truing.benchmarks.world_facts:WORLD",
             "counterfactual edits of the embedded model's world: works offline, no data file",
         ),
+        "contrast": Entry(
+            "truing.benchmarks.contrast:CONTRAST",
+            "your own contrast pairs: JSON, JSON lines or CSV with prompt, positive, negative (needs --data)",
+        ),
+        "caa": Entry(
+            "truing.benchmarks.caa:CAA",
+            "CAA: A/B and open-ended questions about seven behaviours (needs --data, a folder)",
+        ),
+        "pres2024": Entry(
+            "truing.benchmarks.pres2024:PRES2024",
+            "Pres et al. 2024: open-ended answers that show a behaviour or its opposite (needs --data)",
+        ),
+        "world_contrast": Entry(
+            "truing.benchmarks.world_contrast:WORLD_CONTRAST",
+            "moods, manners, conduct and traits of the embedded world as contrast pairs: works offline",
+        ),
     },
 )
 
@@ -166,8 +190,9 @@ def parse_options(benchmark: Benchmark, values: Mapping[str, Any] | Options | No
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        found = "missing" if first["type"] == "missing" else f"{first['input']!r}: {first['msg']}"
         raise BadInput(
-            f"{benchmark.name}: option '{where}' is {first['input']!r}: {first['msg']}",
+            f"{benchmark.name}: option '{where}' is {found}",
             f"{where}: {fields[str(first['loc'][0])].description or 'see the documentation'}",
         ) from None
 
@@ -250,7 +275,7 @@ def _made(
 
 
 def _from_file(benchmark: Benchmark, options: Options, path: Path, selection: Selection) -> Loaded:
-    contents = files.read(path)
+    contents = benchmark.read(path, options)
     records = contents.records
     forms = [form_of(benchmark.forms, record) for record in records]
     if not any(forms):
@@ -307,36 +332,10 @@ def _case(
     try:
         draft = form.draft(record.fields, options)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = _place(first["loc"])
-        raise Rejected(where, f"{where}: {_plain(first)}") from None
+        raise Rejected(*complaint(error)) from None
     for remark in form.remarks(record.fields):
         notes.about(id, remark)
-    return check(draft, id, options.rules(), notes)
-
-
-def _place(parts: Sequence[Any]) -> str:
-    """A position in a record, as ``locality[0].prompt``. Names of union members are left out."""
-    text = ""
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif isinstance(part, str) and part.isidentifier() and part not in _UNION_MEMBERS:
-            text += f".{part}" if text else part
-    return text or "record"
-
-
-_UNION_MEMBERS = frozenset(("str", "int", "float", "list", "dict", "tuple"))
-
-
-def _plain(error: Any) -> str:
-    """One validation error as a person says it."""
-    if error["type"] == "missing":
-        return "the field is missing"
-    given = error["input"]
-    kind = {dict: "an object", list: "a list", str: "text", type(None): "null"}.get(type(given))
-    what = kind or f"{type(given).__name__} {given!r}"[:60]
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, but it is {what}"
+    return draft.case(id, options.rules(), notes)
 
 
 def _content(record: Record) -> str:
@@ -365,7 +364,8 @@ def _ids(records: Sequence[Record], forms: Sequence[Form | None], notes: Noteboo
 
 
 def _note_conflicts(cases: Sequence[Case], notes: Notebook) -> None:
-    """Edits that cannot all hold when they are made one after the other."""
+    """Edits that cannot all hold when they are made one after the other. Requests that nothing is
+    asked about need not hold."""
     targets: dict[str, set[str]] = {}
     subjects: dict[str, set[str]] = {}
     for case in cases:
@@ -374,6 +374,8 @@ def _note_conflicts(cases: Sequence[Case], notes: Notebook) -> None:
             if request.subject is not None:
                 subjects.setdefault(request.subject, set()).add(request.target_new)
     for case in cases:
+        if not (case.requests and case.probes):
+            continue
         request = case.requests[0]
         if len(targets[request.prompt]) > 1:
             notes.about(

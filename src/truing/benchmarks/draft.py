@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from truing.benchmarks.subjects import guess, occurrences
 from truing.types import Case, EditRequest, Probe
@@ -87,6 +88,10 @@ class Draft:
     open_prompts: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
+    def case(self, id: str, rules: Rules, notes: Notebook) -> Case:
+        """What :func:`check` makes of it."""
+        return check(self, id, rules, notes)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -96,6 +101,13 @@ class Rules:
     infer_subject: bool = False
 
 
+class Unchecked(Protocol):
+    """What a layout makes of a record: a :class:`Draft`, or whatever else becomes a case."""
+
+    def case(self, id: str, rules: Rules, notes: Notebook) -> Case:
+        """The case. Raises ``Rejected``; what is mended instead is written to ``notes``."""
+
+
 def check(draft: Draft, id: str, rules: Rules, notes: Notebook) -> Case:
     """The case that ``draft`` describes.
 
@@ -103,7 +115,7 @@ def check(draft: Draft, id: str, rules: Rules, notes: Notebook) -> Case:
     beyond ``rules.max_chars`` or broken Unicode. What is mended instead is written to ``notes``.
     """
     for name, text in _texts(draft):
-        _check_text(name, text, rules.max_chars)
+        check_text(name, text, rules.max_chars)
     if not draft.prompt.strip():
         raise Rejected("prompt", "prompt is empty")
     target, tags = _target(draft.target_new, id, notes)
@@ -133,7 +145,8 @@ def _texts(draft: Draft) -> Iterator[tuple[str, str]]:
         yield "tags", tag
 
 
-def _check_text(name: str, text: str, max_chars: int) -> None:
+def check_text(name: str, text: str, max_chars: int) -> None:
+    """Raise ``Rejected`` for a text that is longer than ``max_chars`` or holds broken Unicode."""
     if len(text) > max_chars:
         raise Rejected(name, f"{name} has {len(text)} characters, more than max_chars={max_chars}")
     if any("\ud800" <= c <= "\udfff" for c in text):

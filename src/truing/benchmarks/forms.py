@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from truing.benchmarks.draft import Draft
+from pydantic import ValidationError
+
+from truing.benchmarks.draft import Unchecked
 from truing.benchmarks.files import Record
 from truing.errors import BadInput
 from truing.registry import Registry
@@ -41,13 +43,14 @@ class Form:
     """One layout of records.
 
     ``needs`` lists the fields that a record must have; where several names mean the same, any of
-    them will do. ``draft`` turns such a record into a :class:`Draft` (``ValidationError`` of pydantic
-    and ``Rejected`` quarantine it). ``remarks`` are notes about how fields were read.
+    them will do. ``draft`` turns such a record into what can be checked, mostly a
+    :class:`~truing.benchmarks.draft.Draft` (``ValidationError`` of pydantic and ``Rejected``
+    quarantine it). ``remarks`` are notes about how fields were read.
     """
 
     name: str
     needs: tuple[tuple[str, ...], ...]
-    draft: Callable[[Fields, Any], Draft]
+    draft: Callable[[Fields, Any], Unchecked]
     identify: Callable[[Fields], str | None] = id_field
     remarks: Callable[[Fields], Iterable[str]] = no_remarks
 
@@ -108,3 +111,34 @@ def explain(
 
 def _distance(form: Form, fields: Fields) -> int:
     return sum(not any(name in fields for name in names) for names in form.needs)
+
+
+def complaint(error: ValidationError) -> tuple[str, str]:
+    """The place in a record that is wrong, and a sentence about it."""
+    first = error.errors()[0]
+    where = _place(first["loc"])
+    return where, f"{where}: {_plain(first)}"
+
+
+def _place(parts: Sequence[Any]) -> str:
+    """A position in a record, as ``locality[0].prompt``. Names of union members are left out."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif isinstance(part, str) and part.isidentifier() and part not in _UNION_MEMBERS:
+            text += f".{part}" if text else part
+    return text or "record"
+
+
+_UNION_MEMBERS = frozenset(("str", "int", "float", "list", "dict", "tuple"))
+
+
+def _plain(error: Any) -> str:
+    """One validation error as a person says it."""
+    if error["type"] == "missing":
+        return "the field is missing"
+    given = error["input"]
+    kind = {dict: "an object", list: "a list", str: "text", type(None): "null"}.get(type(given))
+    what = kind or f"{type(given).__name__} {given!r}"[:60]
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, but it is {what}"

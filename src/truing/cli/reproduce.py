@@ -1,4 +1,4 @@
-"""``truing reproduce``: a published table on your model, or from the answers that a paper released."""
+"""``truing reproduce``: a published table on your model, or from what a paper released."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from truing.cli import reproduce_pres2024
 from truing.cli.output import AsJson, emit, note, rows_table
 
 if TYPE_CHECKING:
     from truing.types import Measure, Value
+
+SEESAW = "seesaw:agreement"
 
 
 def reproduce(
     name: Annotated[
         str,
         typer.Argument(
-            help="A published table (wild:table), or one whose answers are released "
-            "(hallueditbench:multiple-choice, behaviorbench:impact)."
+            help="A published table (wild:table), or one whose answers or scores are released "
+            "(hallueditbench:multiple-choice, behaviorbench:impact, pres2024:table4, "
+            "pres2024:notebook, seesaw:agreement)."
         ),
     ],
     data: Annotated[
@@ -44,19 +48,23 @@ def reproduce(
 ) -> None:
     """A published table's cells: published value, ours with interval, what differs."""
     from truing.errors import BadInput, UnknownName
-    from truing.runs import published, published_answers
+    from truing.runs import published, published_answers, published_pres2024
 
-    if name in published_answers.answer_tables():
+    released = {
+        **dict.fromkeys(published_answers.answer_tables(), _released),
+        **dict.fromkeys(published_pres2024.TABLES, reproduce_pres2024.show),
+        SEESAW: _agreement,
+    }
+    if name in released:
         if model or like or method or limit or out or resume:
             raise BadInput(
-                f"{name} is read from released answers, and no model is run",
+                f"{name} is read from what a paper released, and no model is run",
                 "Give --data alone.",
             )
-        _released(name, data, as_json)
+        released[name](name, data, as_json)
         return
     if name not in published.tables():
-        known = [*published.tables(), *published_answers.answer_tables()]
-        raise UnknownName("published table", name, known)
+        raise UnknownName("published table", name, [*published.tables(), *released])
     if model is None:
         raise BadInput(f"{name} is measured on a model", "Name one with --model.")
     from truing.cli.run_plan import listed, watched
@@ -86,6 +94,22 @@ def reproduce(
         for b in found
     ]  # fmt: skip
     columns = ("dataset", "method", "aspect", "protocol", "published", "ours [95%]", "n")
+    emit(found, rows_table(name, columns, rows), as_json)
+
+
+def _agreement(name: str, data: Path, as_json: bool) -> None:
+    from truing.runs.seesaw_agreement import seesaw_agreement
+
+    found = seesaw_agreement(data)
+    rows = [
+        (
+            r.question, r.statistic, f"{r.published:.3f}", _share(r.ours.value),
+            "" if r.ours.low is None else f"[{r.ours.low:.3f}, {r.ours.high:.3f}]",
+            str(r.ours.units),
+        )
+        for r in found
+    ]  # fmt: skip
+    columns = ("question", "statistic", "published", "ours", "[95%]", "n")
     emit(found, rows_table(name, columns, rows), as_json)
 
 

@@ -17,7 +17,8 @@ from truing.report.glossary import entries, undefined
 from truing.report.grid import Cells, Column, Grid, column_of, grids, setting_title, variants
 from truing.report.html import environment, policy, script_json, static
 from truing.report.load import Run, read_run
-from truing.types import Measure, Moment
+from truing.report.steering_figures import figures as steering_figures
+from truing.types import Measure, Moment, Row
 
 VENDORED = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 OWN = ("page.js", "cases.js")
@@ -32,6 +33,7 @@ class Group:
     findings: list[sentences.Finding]
     noise: str
     beside: list[Figure]
+    steering: list[Figure]
     side_effects: list[Figure]
     retention: list[Figure]
 
@@ -54,10 +56,15 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     measures = [m for run in runs for m in run.measures]
     cells: dict[str, Any] = {k: v for run in runs for k, v in run.cells.items()}
     laid_out = grids(measures, cells)
-    groups = [_group(grid, measures, cells) for grid in laid_out]
+    rows = [row for run in runs for row in run.rows]
+    groups = [_group(grid, measures, rows, cells) for grid in laid_out]
     places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
     packed = cases.pack(runs, variants(measures, cells))
-    figures = {f.id: f.spec for g in groups for f in (*g.beside, *g.side_effects, *g.retention)}
+    figures = {
+        f.id: f.spec
+        for g in groups
+        for f in (*g.beside, *g.steering, *g.side_effects, *g.retention)
+    }
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
     scripts = [Markup(static(f"vendor/{name}")) for name in VENDORED] if figures else []
     first = Markup(static("first.js"))
@@ -95,7 +102,7 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     )
 
 
-def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
+def _group(grid: Grid, measures: Sequence[Measure], rows: Sequence[Row], cells: Cells) -> Group:
     moment = sentences.main_moment(grid)
     aspects = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
     heads = {a: a.partition("/")[0] for a in aspects}
@@ -114,6 +121,7 @@ def _group(grid: Grid, measures: Sequence[Measure], cells: Cells) -> Group:
         _present(
             beside(grid, a, moment) for a in aspects if heads[a] not in ("locality", "fluency")
         ),
+        steering_figures(grid, moment, rows, cells),
         _present(
             (
                 *(beside(grid, a, moment) for a in costs),

@@ -18,6 +18,7 @@ SCORES = (
     "generalization",
     "locality",
     "portability",
+    "preference",
     "accuracy",
     "fluency",
     "trait-rating",
@@ -33,6 +34,7 @@ ASPECTS: dict[str, str] = {
     "locality": "Locality",
     "portability": "Portability",
     "fluency": "Fluency",
+    "preference": "Preference",
     "capability": "Capability",
 }
 ASPECT_QUESTIONS: dict[str, str] = {
@@ -41,6 +43,7 @@ ASPECT_QUESTIONS: dict[str, str] = {
     "locality": "Do unrelated neighbours still get the base model's answer?",
     "portability": "Do facts that follow from the edit hold too?",
     "fluency": "Does the model still write healthy text?",
+    "preference": "Does the side to promote win?",
     "capability": "Can the model still do what no edit is about?",
 }
 FLAG_MEANINGS: dict[str, str] = {
@@ -140,12 +143,12 @@ def percent(x: float) -> str:
 
 
 def interval(value: Value, *, share: bool) -> str:
-    """``47–76``; a decimal only where n carries one. Empty when the value has no interval."""
+    """``47–76``, ``-0.2 to 0.1``; a decimal only where n carries one. Empty when the value has no interval."""
     if value.low is None or value.high is None:
         return ""
     digits = 0 if value.n < 400 else 1
     low, high = (number(x, share=share, digits=digits) for x in (value.low, value.high))
-    return f"{low}–{high}"
+    return f"{low} to {high}" if value.low < 0 else f"{low}–{high}"
 
 
 def mark(versus: Comparison | None) -> str:

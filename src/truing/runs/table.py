@@ -23,6 +23,7 @@ COLUMNS = {
     "prompt": "VARCHAR", "accepted": "VARCHAR[]", "group": "VARCHAR", "text": "VARCHAR",
     "token_ids": "BIGINT[]", "predicted": "BIGINT[]", "logprobs": "DOUBLE[]", "stop": "VARCHAR",
     "choices": "STRUCT(text VARCHAR, logprob DOUBLE, n_tokens BIGINT)[]", "base_text": "VARCHAR",
+    "base_choices": "STRUCT(text VARCHAR, logprob DOUBLE, n_tokens BIGINT)[]",
     "base_token_ids": "BIGINT[]", "base_predicted": "BIGINT[]", "base_logprobs": "DOUBLE[]",
     "base_stop": "VARCHAR", "seconds": "DOUBLE", "error": "VARCHAR", "judge": "VARCHAR",
     "state": "VARCHAR", "score": "DOUBLE", "why": "VARCHAR",
@@ -95,6 +96,9 @@ def _record(row: Row, cell: dict[str, Any]) -> dict[str, Any]:
             {"text": c.text, "logprob": c.logprob, "n_tokens": c.n_tokens} for c in given.choices
         ],
         "base_text": base.text if row.base else None,
+        "base_choices": [
+            {"text": c.text, "logprob": c.logprob, "n_tokens": c.n_tokens} for c in base.choices
+        ],
         "base_token_ids": base.token_ids,
         "base_predicted": base.predicted,
         "base_logprobs": base.logprobs,

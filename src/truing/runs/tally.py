@@ -85,15 +85,15 @@ class Tally:
         }
 
     def add_parents(self) -> None:
-        """Also count ``portability`` as a whole where it has several parts. Capability sets are no
-        parts of one number: each asks for something else."""
+        """Also count ``portability`` as a whole where it has several parts. Capability sets, and
+        preference for a letter or for an answer, are no parts of one number."""
         parts: dict[Place, list[Place]] = {}
         for place in self.entries:
             parts.setdefault(place._replace(aspect=place.aspect.partition("/")[0]), []).append(
                 place
             )
         for whole, places in parts.items():
-            if len(places) < 2 or whole.aspect == HEAD:
+            if len(places) < 2 or whole.aspect in (HEAD, "preference"):
                 continue
             entries = [entry for place in places for entry in self.entries[place]]
             judges = {j: c for place in places for j, c in self.judges[place].items()}

@@ -189,6 +189,18 @@ _ENTRIES = (
         "higher",
     ),
     Metric(
+        "preference",
+        "Preference",
+        "Of a contrast pair, does the side to promote win: is it the likelier one, or, under free "
+        "protocols, what the model says?",
+        "mean of the scorer's score on test pairs, for the side to promote",
+        "scored test pairs",
+        _NOT_SCORED,
+        "Pres et al. 2024, there without a rate; Rimsky et al. 2024 for choices between letters",
+        "share",
+        "higher",
+    ),
+    Metric(
         "promotion",
         "Promotion",
         "How much likelier did the wanted choice become? Read it beside suppression: an intervention "
@@ -357,13 +369,15 @@ _METRIC_OF_RUBRIC: Mapping[str, str] = MappingProxyType(
         "preference": "win-rate",
     }
 )
-EDIT_ASPECTS = frozenset({"efficacy", "generalization", "locality", "portability", "fluency"})
+NAMED_ASPECTS = frozenset(
+    {"efficacy", "generalization", "locality", "portability", "fluency", "preference"}
+)
 
 
 def metric_for(aspect: str, judge: str) -> str:
     """The glossary's name for the mean score of ``judge`` on ``aspect``.
 
-    The edit aspects keep their names whatever follows a slash (``portability/two-hop`` is
+    Named aspects keep their names whatever follows a slash (``portability/two-hop`` is
     ``portability``); the health judge makes ``fluency``; any other aspect is ``accuracy``. Asked
     judges whose rubric (the last part of their name) is no question of right or wrong have metrics
     of their own.
@@ -379,4 +393,4 @@ def metric_for(aspect: str, judge: str) -> str:
         if judge.startswith("human:") and "/" in judge:
             return "review-score"
     head = aspect.partition("/")[0]
-    return head if head in EDIT_ASPECTS else "accuracy"
+    return head if head in NAMED_ASPECTS else "accuracy"

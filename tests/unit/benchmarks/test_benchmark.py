@@ -49,7 +49,9 @@ def refused(*args: Any, **kwargs: Any) -> BadInput:
 
 
 def test_every_registered_benchmark_has_words_and_options() -> None:
-    assert set(BENCHMARKS) == {"counterfact", "zsre", "qaedit", "custom", "world"}
+    assert set(BENCHMARKS) == {
+        "counterfact", "zsre", "qaedit", "custom", "world", "contrast", "caa", "pres2024", "world_contrast",
+    }  # fmt: skip
     for name in BENCHMARKS:
         benchmark = BENCHMARKS.get(name)
         assert benchmark.name == name
