@@ -69,6 +69,7 @@ FEW: dict[str, dict[str, Any]] = {
     "ft_l": {"layer": 1, "steps": 3, "lr": 0.01},
     "ft_m": {"layer": 1, "steps": 3, "lr": 0.01},
     "lora": {"targets": ("qkv", "down"), "rank": 2, "steps": 3, "lr": 0.01},
+    "instruct": {"text": "Say it in the old way: "},
     "ike": {"demonstrations": Path(__file__).parents[1] / "demonstrations.jsonl", "k": 2},
 }
 """Settings that keep tiny runs short. Methods that are not listed run with their defaults."""
@@ -192,7 +193,7 @@ def test_keeps_its_promises(family: str, dtype: str, name: str, tmp_path: Path) 
     assert torch.allclose(own.logprobs(None, again)[1], rowwise, atol=1e-5)
     chained = own.make(name, [B], so_far=iv)
     assert chained.origin.requests == ("a", "b")
-    assert chained.id != iv.id
+    assert (chained.id == iv.id) is (name == "instruct")  # which is said once
     assert not state_differs(before, own.model)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from truing.errors import BadRequest
 from truing.interventions.intervention import Intervention, Origin, PromptPrefix
@@ -30,11 +30,15 @@ class ContextConfig(MethodConfig):
     """How a fact is told.
 
     ``wording`` is put in front of a question once per edit; {prompt}, {target} and {subject} stand
-    for the request's fields, any other brace is itself. ``instruction`` comes before all facts.
+    for the request's fields, any other brace is itself. ``instruction`` comes before all facts. Of
+    contrast pairs, a few told ones are examples of the behaviour.
     """
 
     instruction: str = ""
     wording: str = "New fact: {prompt} {target}.\n"
+    most: int | None = Field(
+        None, ge=1, description="tell at most this many of a call's requests, the first ones"
+    )
 
     @field_validator("wording")
     @classmethod
@@ -42,6 +46,12 @@ class ContextConfig(MethodConfig):
         if "{target}" not in wording:
             raise ValueError("the wording must hold {target}")
         return wording
+
+
+class InstructConfig(MethodConfig):
+    """What is said. ``text`` carries its own separator; in a chat it opens the last user message."""
+
+    text: str = Field(min_length=1, description="the text in front of every question")
 
 
 class PromptConfig(ContextConfig):
@@ -72,14 +82,39 @@ def _make(
 ) -> Intervention:
     check(model, requests, name, needs_subject="{subject}" in config.wording)
     before = so_far if so_far is not None else Intervention()
-    parts = [PromptPrefix(tell(request, config.wording)) for request in requests]
+    parts = [PromptPrefix(tell(request, config.wording)) for request in requests[: config.most]]
     first = PromptPrefix(config.instruction)
     if config.instruction and first not in before.prefixes:
         parts.insert(0, first)
-    origin = Origin.of(model, name, config.model_dump(mode="json"), requests, so_far=so_far)
+    record = {**config.model_dump(mode="json"), "told": len(requests[: config.most])}
+    origin = Origin.of(model, name, record, requests, so_far=so_far)
     total = before.then(parts, origin=origin)
     _check_room(model, name, total)
     return total
+
+
+def make_instruct(
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: InstructConfig,
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """The same text in front of every question, whatever is requested; once in a chain."""
+    check(model, requests, "instruct", needs_subject=False)
+    before = so_far if so_far is not None else Intervention()
+    part = PromptPrefix(config.text)
+    parts = [] if part in before.prefixes else [part]
+    settings = config.model_dump(mode="json")
+    origin = Origin.of(model, "instruct", settings, requests, so_far=so_far)
+    total = before.then(parts, origin=origin)
+    _check_room(model, "instruct", total)
+    return total
+
+
+def each_instruct(
+    model: Model, groups: Sequence[Sequence[EditRequest]], config: InstructConfig
+) -> list[Intervention]:
+    return [make_instruct(model, group, config) for group in groups]
 
 
 def _check_room(model: Model, name: str, total: Intervention) -> None:
@@ -143,4 +178,14 @@ PROMPT = Method(
     paper="Zheng et al. 2023 (IKE), instruction only",
     acts_on="prompt",
     each=each_prompt,
+)
+
+INSTRUCT = Method(
+    name="instruct",
+    make=make_instruct,
+    config=InstructConfig,
+    summary="a text of your own in front of every question, whatever is requested",
+    paper="the prompt baseline of steering",
+    acts_on="prompt",
+    each=each_instruct,
 )

@@ -196,6 +196,10 @@ METHODS: Registry[Method] = Registry(
             "a control: the mean difference of contrast pairs whose sides are swapped at random",
         ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
+        "instruct": Entry(
+            "truing.methods.context:INSTRUCT",
+            "a text of your own in front of every question, whatever is requested",
+        ),
         "prompt": Entry(
             "truing.methods.context:PROMPT",
             "an instruction with the new fact in front of every question",

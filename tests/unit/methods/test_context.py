@@ -8,7 +8,15 @@ from pydantic import ValidationError
 from asking import make
 from truing.errors import BadRequest
 from truing.interventions.intervention import PromptPrefix
-from truing.methods.context import ICE, PROMPT, ContextConfig, PromptConfig, tell
+from truing.methods.context import (
+    ICE,
+    INSTRUCT,
+    PROMPT,
+    ContextConfig,
+    InstructConfig,
+    PromptConfig,
+    tell,
+)
 from truing.types import EditRequest, Message
 
 A = EditRequest("a", "The Glass Spire is in the city of", "Marrow", subject="Glass Spire")
@@ -70,3 +78,19 @@ def test_more_facts_than_the_model_can_read_are_refused() -> None:
     model = make("gpt2")
     with pytest.raises(BadRequest, match="positions"):
         ICE.make(model, [A] * 60, ContextConfig())
+
+
+def test_an_instruction_is_said_once_whatever_is_asked_for() -> None:
+    model, config = make("llama"), InstructConfig(text="Write cheerfully: ")
+    iv = INSTRUCT.make(model, [A, B], config)
+    assert iv.prefixes == (PromptPrefix("Write cheerfully: "),)
+    again = INSTRUCT.make(model, [B], config, iv)
+    assert again.prefixes == iv.prefixes
+    assert again.origin.requests == ("a", "b", "b")
+
+
+def test_only_the_first_requests_are_told_where_that_is_asked_for() -> None:
+    model = make("llama")
+    few = ICE.make(model, [A, B], ContextConfig(most=1))
+    assert few.prefixes == ICE.make(model, [A], ContextConfig()).prefixes
+    assert few.origin.config["told"] == 1
