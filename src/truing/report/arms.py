@@ -12,6 +12,9 @@ from truing.types import Measure, Moment, Value
 NATS = "nats per token"
 PROMOTION, SUPPRESSION, MARGIN = "promotion", "suppression", "margin-shift"
 MEASURED = (PROMOTION, SUPPRESSION, MARGIN)
+CONTROL = "control"
+CONTROLS = ("random_direction", "shuffled_pairs")
+"""Methods that are there to be compared with: one colour for all of them, and no names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Arm:
     strength: float | None
     rest: str
     values: Mapping[str, Value]
+
+    @property
+    def series(self) -> str:
+        """What arms of one colour have in common."""
+        return CONTROL if self.method in CONTROLS else self.method
 
     def mean(self, metric: str) -> float:
         return self.values[metric].mean or 0.0
@@ -77,7 +85,7 @@ def with_interval(value: Value) -> str:
 def _arm(label: str, of: Mapping[str, Measure], cells: Cells) -> Arm:
     one = next(iter(of.values()))
     cell = cells.get(one.cell, {})
-    settings: dict[str, Any] = {**dict(cell.get("config") or {}), "seed": cell.get("seed")}
+    settings: dict[str, Any] = {"seed": cell.get("seed"), **dict(cell.get("config") or {})}
     strength = settings.pop("strength", None)
     return Arm(
         label,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from truing.report import words
 from truing.report.arms import (
+    CONTROL,
     MARGIN,
     MEASURED,
     NATS,
@@ -73,7 +74,7 @@ def plane(grid: Grid, aspect: str, protocol: str, moment: Moment, arms: Sequence
     labels = _labels(arms, (x_low, x_high), (y_low, y_high))
     values = [
         {
-            "arm": arm.label, "method": arm.method, "rest": arm.rest, "strength": arm.strength,
+            "arm": arm.label, "method": arm.series, "rest": arm.rest, "strength": arm.strength,
             "x": arm.mean(SUPPRESSION), "x_low": arm.low(SUPPRESSION), "x_high": arm.high(SUPPRESSION),
             "y": arm.mean(PROMOTION), "y_low": arm.low(PROMOTION), "y_high": arm.high(PROMOTION),
             "label": label, "label_y": y, "n": arm.values[PROMOTION].n,
@@ -293,18 +294,19 @@ def _corner(text: str, *, right: bool, top: bool) -> Spec:
 
 
 def _by_method(arms: Sequence[Arm]) -> Spec:
-    """A colour per method; the first one of the theme is the baseline's."""
-    methods = list(dict.fromkeys(a.method for a in arms))
+    """A colour per method, one for all controls: the first of the theme, elsewhere the baseline's."""
+    there = dict.fromkeys(a.series for a in arms)
+    methods = [series for series in there if series != CONTROL]
     return {
         "field": "method",
         "type": "nominal",
-        "scale": {"domain": ["none", *methods], "range": "category"},
+        "scale": {"domain": [CONTROL, *methods], "range": "category"},
         "legend": {
             "title": None,
             "symbolSize": 80,
             "symbolOpacity": 1,
             "symbolType": "circle",
-            "values": methods,
+            "values": list(there),
         },
     }
 
@@ -315,7 +317,12 @@ def _labels(
     """What stands beside each dot, and how high: the arm's name, of joined strengths the strongest's.
     Names of dots that are near each other are kept apart."""
     strongest = {(a.method, a.rest): a for a in sorted(arms, key=lambda a: abs(a.strength or 0.0))}
-    named = [i for i, a in enumerate(arms) if a.strength is None or a in strongest.values()]
+    named = [
+        i
+        for i, a in enumerate(arms)
+        if a.series != CONTROL and (a.strength is None or a in strongest.values())
+    ]
+    many = {a.method for a in arms if len({b.strength for b in arms if b.method == a.method}) > 1}
     named.sort(key=lambda i: arms[i].mean(SUPPRESSION))
     heights = [a.mean(PROMOTION) for a in arms]
     near, gap = 110 / WIDTH * (across[1] - across[0]), LABEL / HEIGHT * (upward[1] - upward[0])
@@ -330,10 +337,10 @@ def _labels(
         for i, y in zip(group, placed, strict=True):
             heights[i] = y
     return [
-        (_name(a) if i in named else "", y)
+        (_name(a, a.method in many) if i in named else "", y)
         for i, (a, y) in enumerate(zip(arms, heights, strict=True))
     ]
 
 
-def _name(arm: Arm) -> str:
-    return arm.label if arm.strength is None else f"{arm.method} {arm.strength:g}"
+def _name(arm: Arm, by_strength: bool) -> str:
+    return f"{arm.method} {arm.strength:g}" if by_strength and arm.strength else arm.label

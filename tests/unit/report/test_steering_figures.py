@@ -192,3 +192,23 @@ def test_the_page_has_the_section_and_the_numbers_apart(steered: Path, tmp_path:
 
 def test_a_page_without_them_has_no_such_section(folder: Path, tmp_path: Path) -> None:
     assert 'id="steering"' not in write([folder], tmp_path / "page.html").read_text("utf-8")
+
+
+def test_controls_share_a_colour_and_are_not_joined(read: Run) -> None:
+    cells = {
+        cell: {
+            **facts,
+            "registered": "random_direction"
+            if facts["registered"] == "caa"
+            else facts["registered"],
+            "config": {"strength": 0.5, "seed": number},
+        }
+        for number, (cell, facts) in enumerate(read.cells.items())
+    }
+    plane = figures(grid_of(read), "final", read.rows, cells)[0]
+    dots = [v for v in values_in(plane.spec) if "promotion" in v]
+    controls = [v for v in dots if v["method"] == "control"]
+    assert len(controls) == 2
+    assert len({v["rest"] for v in controls}) == 2
+    assert all(v["label"] == "" for v in controls)
+    assert [v["label"] for v in dots if v["method"] != "control"] == ["ft_m"]
