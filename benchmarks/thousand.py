@@ -41,7 +41,7 @@ def main(out: Path, count: int = 1000) -> None:
     chosen = list(islice(chain(known, others), count))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(json.dumps(record) + "\n" for record in chosen), "utf-8")
-    print(f"{out}: {len(chosen)} facts, {len(known)} of them of the known world")
+    sys.stdout.write(f"{out}: {len(chosen)} facts, {len(known)} of them of the known world\n")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judged_rows import Say, ScriptedSpeaker, row
 
+from judged_rows import Say, ScriptedSpeaker, row
 from truing.errors import NotPossible, TruingWarning
 from truing.judges.asked import LanguageJudge
 from truing.judges.base import Reply

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from judged_rows import row
 
+from judged_rows import row
 from truing.errors import BadInput, UnknownName
 from truing.judges.asked import LanguageJudge
 from truing.judges.panel import Panel

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import Asked, ChatServer, Script, Turn, chat_server, refuses, says
 
+from chat_server import Asked, ChatServer, Script, Turn, chat_server, refuses, says
 from truing.errors import BadInput, NotPossible
 from truing.judges.base import Reply
 from truing.judges.openai import OpenAISettings, OpenAISpeaker

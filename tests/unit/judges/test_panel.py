@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judged_rows import row
 
+from judged_rows import row
 from truing.errors import BadInput
 from truing.judges.panel import Panel, RuleJudge
 from truing.types import Row, State, Verdict

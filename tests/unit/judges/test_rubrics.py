@@ -7,8 +7,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judged_rows import row
 
+from judged_rows import row
 from truing.judges.base import Reply, Shown
 from truing.judges.rubrics import (
     PUBLISHED_TRAITS,
