@@ -18,6 +18,7 @@ from tiny import CONFIGS, MOE, TEXT
 from truing.errors import BadRequest, NotPossible
 from truing.interventions import scope as by_words
 from truing.interventions.artifact import load
+from truing.interventions.interop import peft as adapter
 from truing.interventions.intervention import Dense, Intervention, LowRank, base_of
 from truing.methods import mend_checkpoint, serac_checkpoint
 from truing.methods.kernels.moments import collect, save
@@ -76,8 +77,12 @@ FEW: dict[str, dict[str, Any]] = {
 METHOD_NAMES = [name for name in METHODS if name != "none"]
 CONTROLS = ("random_direction", "shuffled_pairs")
 """Methods that are not meant to work."""
+UNSIGNED = ("ablation", "actadd")
+"""Methods that promote neither side of a pair: one takes the difference away, one replays a prompt."""
 EDITING = [
-    name for name in METHOD_NAMES if METHODS.get(name).acts_on != "prompt" and name not in CONTROLS
+    name
+    for name in METHOD_NAMES
+    if METHODS.get(name).acts_on != "prompt" and name not in (*CONTROLS, *UNSIGNED)
 ]
 
 
@@ -91,6 +96,8 @@ class Bench:
     def config(self, name: str) -> MethodConfig:
         values = dict(FEW.get(name, {}))
         method = METHODS.get(name)
+        if name == "checkpoint":
+            values |= {"path": tuned_elsewhere(self.model, self.stats)}
         if method.needs_stats:
             values |= {"stats": self.stats, "allow_other_stats": True}
         if name == "serac":
@@ -144,6 +151,16 @@ def unlearned(model: Model, beside: Path) -> Path:
             for slot in slots
         ]
         serac_checkpoint.save(header, scope, factors, folder)
+    return folder
+
+
+def tuned_elsewhere(model: Model, beside: Path) -> Path:
+    """An adapter that makes the new answers to A and B likelier, as somebody else could have left it."""
+    folder = beside.with_name(f"{beside.name}-tuned")
+    if not folder.exists():
+        lora = METHODS.get("lora")
+        config = lora.config.model_validate({"targets": ("qkv",), "steps": 3, "lr": 0.01})
+        adapter.export(lora.make(model, [A, B], config), model, folder)
     return folder
 
 
@@ -210,6 +227,8 @@ def test_raises_the_probability_of_the_new_answer(name: str) -> None:
 
 MINDFUL = ("alphaedit", "ultraedit")
 """Methods that remember earlier edits: more than the edited weights goes from step to step."""
+GIVEN = ("checkpoint",)
+"""Methods whose change was made elsewhere, whatever is in force and whatever requests ask for."""
 
 
 @pytest.mark.parametrize(
@@ -217,7 +236,9 @@ MINDFUL = ("alphaedit", "ultraedit")
     [
         n
         for n in EDITING
-        if METHODS.get(n).sequential and n not in MINDFUL and METHODS.get(n).acts_on == "weights"
+        if METHODS.get(n).sequential
+        and n not in (*MINDFUL, *GIVEN)
+        and METHODS.get(n).acts_on == "weights"
     ],
 )
 def test_a_second_edit_starts_from_the_first(name: str) -> None:
@@ -310,7 +331,7 @@ WRAPPING = ("grace", "wise", "melo")
 @every_method
 def test_mixtures_of_experts_are_refused_or_work(family: str, name: str) -> None:
     own = bench(family, "float32")
-    if METHODS.get(name).acts_on == "weights" or name in WRAPPING:
+    if (METHODS.get(name).acts_on == "weights" and name not in GIVEN) or name in WRAPPING:
         with pytest.raises(NotPossible):
             own.make(name, [A])
     else:

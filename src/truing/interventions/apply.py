@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from truing.errors import NotPossible
 from truing.interventions.bank import Bank
+from truing.interventions.conditional import Conditional
 from truing.interventions.fit import Fit, transposed
 from truing.interventions.parts import (
     ActivationOp,
@@ -42,7 +43,9 @@ class Applied:
     def __init__(self, arch: Arch, parts: Sequence[Part]) -> None:
         self._arch = arch
         self._weights = [part for part in parts if isinstance(part, WeightDelta)]
-        acting = tuple(p for p in parts if isinstance(p, ActivationOp | Codebook | Routed))
+        acting = tuple(
+            p for p in parts if isinstance(p, ActivationOp | Codebook | Conditional | Routed)
+        )
         self._bank = Bank(arch, [acting], every_row=True)
         self._undo = ExitStack()
 

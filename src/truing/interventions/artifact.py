@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
@@ -20,8 +20,11 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from truing.errors import BadInput, CannotLoad, NotPossible, TruingError, WrongBase
-from truing.interventions.fit import Fit, check_codebook, check_routed
+from truing.interventions import op_headers
+from truing.interventions.conditional import Conditional
+from truing.interventions.fit import Fit, check_codebook, check_conditional, check_routed
 from truing.interventions.intervention import Base, Intervention, Origin
+from truing.interventions.op_headers import ConditionalPart, OpPart
 from truing.interventions.ops import OPS
 from truing.interventions.parts import (
     ActivationOp,
@@ -37,7 +40,6 @@ from truing.interventions.routed import Decides, Routed
 from truing.interventions.routed_header import RoutedPart, join, split
 from truing.interventions.scope import SentenceScope, WordScope
 from truing.interventions.scoped import Remembered, Scoped
-from truing.models.positions import Positions
 
 if TYPE_CHECKING:
     from truing.models.handle import Model
@@ -63,17 +65,6 @@ class DensePart(_Strict):
     param: str
     rows: tuple[int, int] | None = None
     orientation: Orientation = "stored"
-
-
-class OpPart(_Strict):
-    kind: Literal["activation-op"] = "activation-op"
-    site: str
-    layer: int
-    op: str
-    scale: float
-    low: float | None = None
-    high: float | None = None
-    positions: Positions
 
 
 class CodebookPart(_Strict):
@@ -110,8 +101,17 @@ class ScopedPart(_Strict):
     inside: tuple[LowRankPart, ...] = ()
 
 
-KINDS = {"low-rank", "dense", "activation-op", "codebook", "routed", "prompt-prefix", "scoped"}
-Written = LowRankPart | DensePart | OpPart | CodebookPart | RoutedPart | PrefixPart | ScopedPart
+Written = (
+    LowRankPart
+    | DensePart
+    | OpPart
+    | ConditionalPart
+    | CodebookPart
+    | RoutedPart
+    | PrefixPart
+    | ScopedPart
+)
+KINDS = {str(written.model_fields["kind"].default) for written in get_args(Written)}
 AnyPart = Annotated[Written, Field(discriminator="kind")]
 
 
@@ -181,6 +181,8 @@ def load(
             Fit(model.arch).targets(iv.weights)
             for op in iv.ops:
                 model.arch.site(op.site, op.layer)
+            for waiting in iv.conditional:
+                check_conditional(model.arch, waiting)
             for memory in iv.scoped:
                 Fit(model.arch).targets(memory.inside)
             for book in iv.codebooks:
@@ -242,8 +244,10 @@ def _header(folder: Path) -> Header:
         kind = part.get("kind") if isinstance(part, dict) else None
         if kind not in KINDS:
             raise _unknown(folder, "part", kind, KINDS)
-        if kind == "activation-op" and part.get("op") not in OPS:
-            raise _unknown(folder, "activation op", part.get("op"), set(OPS))
+        ops = {"activation-op": [part], "conditional": part.get("ops")}.get(kind) or []
+        for name in (op.get("op") for op in ops if isinstance(op, dict)):
+            if name not in OPS:
+                raise _unknown(folder, "activation op", name, set(OPS))
     try:
         return _HEADERS.validate_python(raw)
     except ValidationError as error:
@@ -292,16 +296,9 @@ def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     if isinstance(part, Routed):
         return split(part)
     if isinstance(part, ActivationOp):
-        header = OpPart(
-            site=part.site,
-            layer=part.layer,
-            op=part.op,
-            scale=part.scale,
-            low=part.low,
-            high=part.high,
-            positions=part.positions,
-        )
-        return header, {"vector": part.vector}
+        return op_headers.op_header(part), {"vector": part.vector}
+    if isinstance(part, Conditional):
+        return op_headers.split(part)
     delta = part.delta
     if isinstance(delta, LowRank):
         named = {"left": delta.left, "right": delta.right}
@@ -360,16 +357,9 @@ def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
         tensors_of = (tensor("keys"), tensor("values"), tensor("radii"))
         return Codebook(part.param, *tensors_of, decides=part.decides)
     if isinstance(part, OpPart):
-        return ActivationOp(
-            site=part.site,
-            layer=part.layer,
-            op=part.op,
-            vector=tensor("vector"),
-            positions=part.positions,
-            scale=part.scale,
-            low=part.low,
-            high=part.high,
-        )
+        return op_headers.op_of(part, tensor("vector"))
+    if isinstance(part, ConditionalPart):
+        return op_headers.join(part, tensor)
     if isinstance(part, LowRankPart):
         return WeightDelta(part.param, LowRank(tensor("left"), tensor("right")), part.rows)
     return WeightDelta(part.param, Dense(tensor("delta"), part.orientation), part.rows)

@@ -1,11 +1,12 @@
 """One batch, many interventions: every row carries its own.
 
 Low-rank deltas run as stacked side branches, ``y += (x @ right[row]) @ left[row].T``, in float32
-whatever the model's dtype; activation ops run as stacked calls of their op; codebooks are looked up
-and routed changes chosen row by row. Rows without a part at a place are not computed there.
+whatever the model's dtype; activation ops run as stacked calls of their op, where the conditions that
+they wait for are met; codebooks are looked up and routed changes chosen row by row. Rows without a part
+at a place are not computed there.
 
 Shape letters: B batch rows, R rows that carry a part here, E distinct entries here, T tokens,
-I/O in and out features, K rank, M directions, D width.
+I/O in and out features, K rank, D width.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from torch import Tensor, nn
 from truing.errors import NotPossible
 from truing.interventions.fit import Fit, module_of
 from truing.interventions.lookups import lookups
-from truing.interventions.ops import OPS
-from truing.interventions.parts import ActivationOp, LowRank, Part, WeightDelta, digest
+from truing.interventions.parts import LowRank, Part, WeightDelta, digest
 from truing.interventions.routes import routes
 from truing.interventions.seats import Seats
+from truing.interventions.stages import Stage, stages
 from truing.models.positions import Layout
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Bank:
         self._arch = arch
         self._index = None if every_row or len(parts) == 1 else index
         self._branches = _branches(arch, parts)
-        self._stages = _stages(parts)
+        self._stages, self._met = stages(arch, parts)
         self._lookups = lookups(arch, parts)
         self._routes = routes(arch, parts)
         self._layout: Layout | None = None
@@ -74,7 +75,8 @@ class Bank:
 
     @property
     def whole_prompt(self) -> bool:
-        return bool(self._routes) or any(lookup.asks_again for lookup in self._lookups)
+        chosen = bool(self._routes) or self._met.n_conditions > 0
+        return chosen or any(lookup.asks_again for lookup in self._lookups)
 
     @property
     def rereads(self) -> bool:
@@ -94,9 +96,9 @@ class Bank:
                     lookup.hook(self._told_layout), with_kwargs=True
                 )
                 hooks.callback(handle.remove)
-            for (site, layer), stages in self._stages.items():
+            for (site, layer), here in self._stages.items():
                 hook = self._arch.site(site, layer)
-                hooks.callback(hook.register(self._runner(stages)).remove)
+                hooks.callback(hook.register(self._runner(here)).remove)
             if self._stages or self._lookups or self._routes:
                 hf = self._arch.hf
                 hooks.callback(hf.register_forward_pre_hook(self._look, with_kwargs=True).remove)
@@ -113,6 +115,7 @@ class Bank:
     def keep(self, index: Sequence[int]) -> None:
         for route in self._routes:
             route.keep(index)
+        self._met.keep(index)
         if self._index is not None:
             self._index = [self._index[i] for i in index]
             self._seat()
@@ -124,9 +127,9 @@ class Bank:
             lookup.seat(self._index)
         for route in self._routes:
             route.seat(self._index)
-        for stages in self._stages.values():
-            for stage in stages:
-                stage.seat(self._index)
+        for here in self._stages.values():
+            for stage in here:
+                stage.seats.seat(self._index)
 
     def _look(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         """A forward pass that nobody announced: read its layout from its inputs."""
@@ -144,10 +147,10 @@ class Bank:
             )
         return self._layout
 
-    def _runner(self, stages: Sequence[_Stage]) -> Any:
+    def _runner(self, here: Sequence[Stage]) -> Any:
         def run(acts: Tensor) -> Tensor:
             layout = self._told_layout()
-            for stage in stages:
+            for stage in here:
                 acts = stage(acts, layout)
             return acts
 
@@ -236,48 +239,6 @@ class _Branch:
         return self.left_E_O_K, self.right_E_I_K
 
 
-class _Stage:
-    """The k-th op of every row at one hook point, for one kind of op."""
-
-    def __init__(self, members: Sequence[int], ops: Sequence[ActivationOp]) -> None:
-        op = OPS.get(ops[0].op)
-        inf = float("inf")
-        self.seats = Seats(members)
-        self._run = op.run
-        self._vectors_E_M_D = torch.stack([op.prepare(o.vector.detach().cpu()) for o in ops])
-        self._numbers_3_E = torch.tensor(
-            [
-                [o.scale for o in ops],
-                [-inf if o.low is None else o.low for o in ops],
-                [inf if o.high is None else o.high for o in ops],
-            ],
-            dtype=torch.float32,
-        )
-        self._positions = list(dict.fromkeys(o.positions for o in ops))
-        self._place_E = torch.tensor([self._positions.index(o.positions) for o in ops])
-
-    def seat(self, index: Sequence[int] | None) -> None:
-        self.seats.seat(index)
-
-    def __call__(self, acts_B_T_D: Tensor, layout: Layout) -> Tensor:
-        if self.seats.empty:
-            return acts_B_T_D
-        home = acts_B_T_D.device
-        which_R, rows_R = self.seats.which_R, self.seats.rows_R
-        masks_P_B_T = torch.stack([p.mask(layout) for p in self._positions]).to(home)
-        if rows_R is None:
-            mask_R_T, acts_R_T_D = masks_P_B_T[0], acts_B_T_D
-        else:
-            rows_R = rows_R.to(home)
-            mask_R_T = masks_P_B_T[self._place_E[which_R].to(home), rows_R]
-            acts_R_T_D = acts_B_T_D[rows_R]
-        vectors_R_M_D = self._vectors_E_M_D[which_R].to(home)
-        scale_R, low_R, high_R = self._numbers_3_E[:, which_R].to(home)
-        new = self._run(acts_R_T_D.float(), vectors_R_M_D, scale_R, low_R, high_R)
-        new = torch.where(mask_R_T[:, :, None], new.to(acts_R_T_D.dtype), acts_R_T_D)
-        return new if rows_R is None else acts_B_T_D.index_copy(0, rows_R, new)
-
-
 def _plus(y_B_T_O: Tensor, rows_R: Tensor | None, out: slice, delta_R_T_O: Tensor) -> Tensor:
     """``y`` with the float32 ``delta`` added at some rows and output features, out of place."""
     whole = rows_R is None or len(rows_R) == len(y_B_T_O)
@@ -325,24 +286,3 @@ def _branches(arch: Arch, parts: Sequence[Sequence[Part]]) -> list[_Branch]:
         _Branch(module_of(arch, param, rows), rows, list(members), list(members.values()))
         for (param, rows, _), members in found.items()
     ]
-
-
-def _stages(parts: Sequence[Sequence[Part]]) -> dict[tuple[str, int], list[_Stage]]:
-    """Per hook point: stages in order; rows with another op, or number of directions, follow."""
-    found: dict[tuple[str, int], dict[tuple[int, str, int], dict[int, ActivationOp]]] = {}
-    for change, row in enumerate(parts):
-        seen: dict[tuple[str, int], int] = {}
-        for op in row:
-            if not isinstance(op, ActivationOp):
-                continue
-            place = (op.site, op.layer)
-            depth = seen[place] = seen.get(place, -1) + 1
-            many = op.vector.shape[0] if op.vector.ndim == 2 else 1
-            found.setdefault(place, {}).setdefault((depth, op.op, many), {})[change] = op
-    return {
-        place: [
-            _Stage(list(members), list(members.values()))
-            for _, members in sorted(kinds.items(), key=lambda item: item[0])
-        ]
-        for place, kinds in found.items()
-    }

@@ -1,7 +1,8 @@
-"""Whether weight deltas, codebooks and routed changes fit a model: names, shapes, ties, order."""
+"""Whether weight deltas, codebooks, routed changes and conditions fit a model: names, shapes, ties, order."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from truing.errors import BadInput, NotPossible
-from truing.interventions.parts import Codebook, Dense, LowRank, WeightDelta
+from truing.interventions.conditional import Condition, Conditional
+from truing.interventions.parts import ActivationOp, Codebook, Dense, LowRank, WeightDelta
 from truing.interventions.routed import ByDistance, Routed
 from truing.models.sites import is_linear
 
@@ -141,8 +143,7 @@ def check_routed(fit: Fit, part: Routed) -> None:
                 f"no activation is called '{router.act}'", "Name one of transformers' ACT2FN."
             )
         return
-    arch.site(router.site, router.layer)
-    width = arch.down(router.layer).d_in if router.site == "mlp_hidden" else arch.d_model
+    width = _width(arch, router.site, router.layer)
     if router.keys.shape[1] != width:
         raise BadInput(
             f"the router's keys have {router.keys.shape[1]} features, '{router.site}' of layer "
@@ -161,6 +162,46 @@ def check_routed(fit: Fit, part: Routed) -> None:
                     "can choose",
                     "Route from a hook point below every matrix that is changed.",
                 )
+
+
+def check_conditional(arch: Arch, part: Conditional) -> None:
+    """Raise BadInput or NotPossible where a condition or an op does not fit the model, or where an op
+    would act before a condition is known."""
+    vectors: tuple[Condition | ActivationOp, ...] = (*part.conditions, *part.ops)
+    for each in vectors:
+        width = _width(arch, each.site, each.layer)
+        if each.vector.shape[-1] != width:
+            raise BadInput(
+                f"a vector at '{each.site}' of layer {each.layer} has {each.vector.shape[-1]} features, "
+                f"the model has {width} there",
+                "Was the intervention made for another model?",
+            )
+    for condition in part.conditions:
+        for op in part.ops:
+            asked, acts = (condition.site, condition.layer), (op.site, op.layer)
+            if asked != acts and _rank(*asked) >= _rank(*acts):
+                raise BadInput(
+                    f"an op at '{op.site}' of layer {op.layer} acts before its condition at "
+                    f"'{condition.site}' of layer {condition.layer} is known",
+                    "Ask at the op's own hook point, or at a block below it.",
+                )
+
+
+def _rank(site: str, layer: int) -> tuple[float, int]:
+    """Lower ranks are computed before higher ones in every model."""
+    if site in ("head_in", "logits"):
+        return math.inf, int(site == "logits")
+    return layer, {"resid_pre": 0, "resid_post": 2}.get(site, 1)
+
+
+def _width(arch: Arch, site: str, layer: int) -> int:
+    """Features at a hook point; raises where the model has no such point."""
+    arch.site(site, layer)
+    if site == "logits":
+        return int(arch.hf.config.vocab_size)
+    if site == "heads":
+        return arch.attn_proj(layer).d_in
+    return arch.down(layer).d_in if site == "mlp_hidden" else arch.d_model
 
 
 def _shape(arch: Arch, parameter: Tensor, name: str) -> list[int]:

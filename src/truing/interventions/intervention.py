@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from truing.errors import NotPossible
+from truing.interventions.conditional import Condition, Conditional
 from truing.interventions.parts import (
     ActivationOp,
     Codebook,
@@ -42,6 +43,8 @@ __all__ = [
     "ByDistance",
     "ByKey",
     "Codebook",
+    "Condition",
+    "Conditional",
     "Dense",
     "Intervention",
     "LowRank",
@@ -214,6 +217,10 @@ class Intervention:
     @property
     def ops(self) -> tuple[ActivationOp, ...]:
         return tuple(part for part in self.parts if isinstance(part, ActivationOp))
+
+    @property
+    def conditional(self) -> tuple[Conditional, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Conditional))
 
     @property
     def codebooks(self) -> tuple[Codebook, ...]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from truing.errors import BadInput
+from truing.interventions.conditional import Conditional
 from truing.interventions.hashing import content_hash as _digest
 from truing.interventions.ops import OPS
 from truing.interventions.routed import Decides, Routed, anew
@@ -176,7 +177,7 @@ class PromptPrefix:
         return _digest(["prefix", self.text])
 
 
-Part = WeightDelta | ActivationOp | Codebook | Routed | PromptPrefix | Scoped
+Part = WeightDelta | ActivationOp | Conditional | Codebook | Routed | PromptPrefix | Scoped
 
 
 def digest(parts: Iterable[Part]) -> str:
@@ -213,7 +214,7 @@ def total(parts: Iterable[Part]) -> tuple[Part, ...]:
         elif isinstance(item, str):
             merged.append(joined(memories[item]))
         else:
-            assert isinstance(item, ActivationOp | Codebook | Routed | PromptPrefix)
+            assert isinstance(item, ActivationOp | Conditional | Codebook | Routed | PromptPrefix)
             merged.append(item)
     return tuple(merged)
 

@@ -128,7 +128,7 @@ class Route:
 
         def look(acts_B_T_D: Tensor) -> None:
             here = layout()
-            if self._seats.empty or not _reads_prompt(here):
+            if self._seats.empty or not reads_prompt(here):
                 return
             n_rows, home = len(here.ids_B_T), acts_B_T_D.device
             for entry, part in enumerate(self._parts):
@@ -159,7 +159,7 @@ class Route:
                 )
             x_B_T_I = x.reshape(n_rows, width, -1)
             y_B_T_O = output.reshape(n_rows, width, -1)
-            if _reads_prompt(here):
+            if reads_prompt(here):
                 self._measure(module, x_B_T_I, y_B_T_O, here)
             return self._changed(module, x_B_T_I, y_B_T_O).reshape(output.shape)
 
@@ -206,13 +206,13 @@ class Route:
         return fresh
 
 
-def _reads_prompt(layout: Layout) -> bool:
+def reads_prompt(layout: Layout) -> bool:
     """Whether this pass reads prompts, from their first token on."""
     if layout.phase == "prefill":
         return True
     if bool(PROMPT.mask(layout).any()):
         raise NotPossible(
-            "a routed change met a prompt that is read in pieces",
+            "a change that the prompt decides met a prompt that is read in pieces",
             "Read prompts in one pass: what acts is chosen by all of their tokens.",
         )
     return False

@@ -25,6 +25,12 @@ class Seats:
         self.rows_R = torch.tensor([row for row, _ in pairs], dtype=torch.long)
         self.which_R = torch.tensor([entry for _, entry in pairs], dtype=torch.long)
 
+    def of(self, n_rows: int) -> tuple[Tensor, Tensor]:
+        """``which_R`` and ``rows_R``, written out for a batch of ``n_rows``."""
+        if self.rows_R is None:
+            return torch.zeros(n_rows, dtype=torch.long), torch.arange(n_rows)
+        return self.which_R, self.rows_R
+
     @property
     def empty(self) -> bool:
         return self.rows_R is not None and self.rows_R.numel() == 0

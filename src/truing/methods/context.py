@@ -51,7 +51,9 @@ class ContextConfig(MethodConfig):
 class InstructConfig(MethodConfig):
     """What is said. ``text`` carries its own separator; in a chat it opens the last user message."""
 
-    text: str = Field(min_length=1, description="the text in front of every question")
+    text: str = Field(
+        "Answer the question.\n", min_length=1, description="the text in front of every question"
+    )
 
 
 class PromptConfig(ContextConfig):

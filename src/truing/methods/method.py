@@ -187,6 +187,26 @@ METHODS: Registry[Method] = Registry(
             "truing.methods.steering.vectors:PROBE",
             "the weights of a probe that tells contrast pairs apart, added to the residual stream",
         ),
+        "trained_vector": Entry(
+            "truing.methods.steering.trained:TRAINED_VECTOR",
+            "a vector trained to prefer one side of contrast pairs, added to the residual stream",
+        ),
+        "actadd": Entry(
+            "truing.methods.steering.actadd:ACTADD",
+            "the difference of two prompts, token by token, added to the first tokens",
+        ),
+        "iti": Entry(
+            "truing.methods.steering.iti:ITI",
+            "the attention heads that tell contrast pairs apart, moved along the difference",
+        ),
+        "ablation": Entry(
+            "truing.methods.steering.ablation:ABLATION",
+            "the mean difference of contrast pairs, projected out of the residual stream",
+        ),
+        "cast": Entry(
+            "truing.methods.steering.cast:CAST",
+            "the vector of caa, added only to prompts of the kind that is to be steered",
+        ),
         "random_direction": Entry(
             "truing.methods.steering.vectors:RANDOM_DIRECTION",
             "a control: a random direction of the same length, added to the residual stream",
@@ -194,6 +214,18 @@ METHODS: Registry[Method] = Registry(
         "shuffled_pairs": Entry(
             "truing.methods.steering.vectors:SHUFFLED_PAIRS",
             "a control: the mean difference of contrast pairs whose sides are swapped at random",
+        ),
+        "sft": Entry(
+            "truing.methods.tuning.contrast:SFT",
+            "train an adapter on the promoted sides of all pairs together",
+        ),
+        "dpo": Entry(
+            "truing.methods.tuning.contrast:DPO",
+            "train an adapter to prefer the promoted side of every pair",
+        ),
+        "checkpoint": Entry(
+            "truing.methods.checkpoint:CHECKPOINT",
+            "a fine-tuned model or adapter, as its change of the base model",
         ),
         "ice": Entry("truing.methods.context:ICE", "the new fact put in front of every question"),
         "instruct": Entry(

@@ -190,6 +190,8 @@ class Arch:
         block = self.block(layer)
         if name in ("resid_pre", "resid_post"):
             return Hook(block, "input" if name == "resid_pre" else "output")
+        if name == "heads":
+            return Hook(self.attn_proj(layer).module, "input")
         if name == "attn_out":
             return Hook(self.attn(layer), "output")
         outer = block if self.family.flat_mlp else None

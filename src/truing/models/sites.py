@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from truing.errors import NotPossible
 
-Site = Literal["resid_pre", "resid_post", "attn_out", "mlp_out", "mlp_hidden", "head_in", "logits"]
+Site = Literal[
+    "resid_pre", "resid_post", "heads", "attn_out", "mlp_out", "mlp_hidden", "head_in", "logits"
+]
+"""``heads``: what the attention heads put out, side by side: the input of attention's output
+projection, heads times head width wide. ``head_in`` is another head: the input of the LM head."""
 SITES: tuple[str, ...] = get_args(Site)
 Act = Callable[[Tensor], Tensor | None]
 

@@ -156,6 +156,17 @@ def test_the_vector_is_the_mean_gap_of_what_the_block_puts_out(model: Model) -> 
     assert torch.allclose(op.vector, (states[0] - states[1]).mean(0), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", VECTORS)
+def test_replacing_along_a_vector_sets_what_adding_it_adds(model: Model, name: str) -> None:
+    added, replaced = (steer(model, name, layers=(1,), op=op) for op in ("add", "replace-along"))
+    [add], [put] = added.ops, replaced.ops
+    assert (put.op, put.scale) == ("replace-along", add.scale)
+    unit = put.vector / put.vector.norm()
+    with model.using(replaced):
+        [states] = model.hidden([PAIRS[0].prompt], "resid_post", 1, "last")
+    assert float(states @ unit) == pytest.approx(put.scale * float(put.vector.norm()), rel=1e-4)
+
+
 def test_answers_can_be_read_as_a_whole(model: Model) -> None:
     [op] = steer(model, "caa", layers=(1,), unit="absolute", read="answer").ops
     means = []

@@ -101,6 +101,19 @@ def test_a_block_adds_what_attention_and_mlp_return(name: str) -> None:
     torch.testing.assert_close(total, seen["resid_post"])
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_heads_are_what_the_output_projection_of_attention_reads(name: str) -> None:
+    arch = arch_of(name)
+    slot = arch.attn_proj(1)
+    heads = acts(arch, 1, "heads")["heads"]
+    assert heads.shape == (2, 5, slot.d_in)
+    assert slot.d_in % arch.hf.config.get_text_config().num_attention_heads == 0
+    x, y = io(arch, slot.module)
+    torch.testing.assert_close(heads.flatten(0, 1), x)
+    made = x @ slot.weight().T + (0 if slot.bias is None else slot.bias)
+    torch.testing.assert_close(made, y, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", DENSE)
 def test_every_slot_is_the_matrix_that_is_applied(name: str) -> None:
     arch = arch_of(name)

@@ -24,6 +24,7 @@ def only_weights(iv: Intervention, target: str) -> None:
     """Raise NotPossible unless ``iv`` consists of weight deltas and has some."""
     others = (
         ("activation ops", iv.ops),
+        ("conditional ops", iv.conditional),
         ("codebooks", iv.codebooks),
         ("routed changes", iv.routed),
         ("prompt prefixes", iv.prefixes),

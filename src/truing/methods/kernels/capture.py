@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from truing.methods.kernels.lines import Line
-from truing.models.arch import Hook
+from truing.models.arch import Hook, Site
 from truing.models.asks import Change
 from truing.models.engine import Job, Work, batches
 from truing.models.handle import Model
@@ -27,10 +26,10 @@ from truing.models.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``mlp_hidden``: keys, the input of the down projection. ``mlp_out``: its output, bias
-    included. ``attn_out``: what attention puts out. ``resid_post``: the output of the block."""
+    """A hook point of a layer. ``heads``: what the attention heads put out. ``mlp_hidden``: keys, the
+    input of the down projection. ``mlp_out``: its output, bias included."""
 
-    site: Literal["mlp_hidden", "mlp_out", "attn_out", "resid_post"]
+    site: Site
     layer: int
 
     def hook(self, model: Model) -> Hook:

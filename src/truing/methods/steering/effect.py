@@ -225,7 +225,8 @@ class _Told:
 @contextmanager
 def _watched(model: Model, iv: Intervention) -> Iterator[dict[tuple[str, int], _Tally]]:
     """``iv`` in force, with a look at every one of its hook points before and after its ops."""
-    seen = {(op.site, op.layer): _Tally() for op in iv.ops}
+    ops = (*iv.ops, *(op for part in iv.conditional for op in part.ops))
+    seen = {(op.site, op.layer): _Tally() for op in ops}
     with ExitStack() as stack:
         for place, tally in seen.items():
             stack.enter_context(model.arch.site(*place).register(tally.meet))

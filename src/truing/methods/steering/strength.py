@@ -10,6 +10,7 @@ from truing.errors import BadInput, EditFailed, NotPossible
 from truing.interventions.intervention import (
     ActivationOp,
     Codebook,
+    Conditional,
     Dense,
     Intervention,
     LowRank,
@@ -44,22 +45,32 @@ def scaled(iv: Intervention, factor: float) -> Intervention:
 
 
 def _scaled(part: Part, factor: float) -> Part:
-    if isinstance(part, ActivationOp) and OPS.get(part.op).graded:
-        return replace(part, scale=part.scale * factor)
+    if isinstance(part, ActivationOp):
+        return _scaled_op(part, factor)
+    if isinstance(part, Conditional):
+        return replace(part, ops=tuple(_scaled_op(op, factor) for op in part.ops))
     if isinstance(part, WeightDelta):
         delta = part.delta
         if isinstance(delta, LowRank):
             return replace(part, delta=LowRank(delta.left * factor, delta.right))
         return replace(part, delta=Dense(delta.delta * factor, delta.orientation))
-    raise NotPossible(
-        f"{_why_not(part)}: there is no fraction of it",
+    raise _no_fraction(_why_not(part))
+
+
+def _scaled_op(op: ActivationOp, factor: float) -> ActivationOp:
+    if not OPS.get(op.op).graded:
+        raise _no_fraction(f"the op '{op.op}' sets a value")
+    return replace(op, scale=op.scale * factor)
+
+
+def _no_fraction(why: str) -> NotPossible:
+    return NotPossible(
+        f"{why}: there is no fraction of it",
         "Only activation ops with a strength and weight deltas can be scaled.",
     )
 
 
 def _why_not(part: Part) -> str:
-    if isinstance(part, ActivationOp):
-        return f"the op '{part.op}' sets a value"
     if isinstance(part, Codebook):
         return "a codebook replaces what a module puts out"
     if isinstance(part, Routed):

@@ -1,4 +1,4 @@
-"""Vectors from contrast pairs that are added to the residual stream.
+"""Vectors from contrast pairs that are added to the residual stream (``op``: or set along it).
 
 ``caa``: Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation Addition". ``pca``: the first
 principal component of the same differences (Zou et al. 2023, "Representation Engineering"; repeng).
@@ -55,6 +55,11 @@ class VectorConfig(MethodConfig):
         description="typical: of the layer's mean activation length; gap: of the mean difference "
         "between the sides; absolute: times the vector as it was found",
     )
+    op: Literal["add", "add-keep-norm", "replace-along"] = Field(
+        "add",
+        description="add: h + v; add-keep-norm: then as long as before; replace-along: what h holds "
+        "along v is ablated first",
+    )
     positions: Positions = Field(ANSWER, description="which tokens are steered")
 
 
@@ -85,28 +90,38 @@ def guess(n_layers: int) -> Tuned:
     return Tuned(at_depth(n_layers, 13 / 32))
 
 
-Find = Callable[[Any, Sides], Tensor]
-"""A method's own part: from its config and the pairs' activations to a direction, float64 ``(D,)``."""
+@dataclass(frozen=True)
+class Seen:
+    """What a direction is found from: the pairs, and their activations at ``place``."""
+
+    model: Model
+    requests: Sequence[EditRequest]
+    place: Place
+    sides: Sides
 
 
-def _difference(config: VectorConfig, sides: Sides) -> Tensor:
-    return directions.mean_difference(sides)
+Find = Callable[[Any, Seen], Tensor]
+"""A method's own part: from its config and what is seen to a direction, float64 ``(D,)``."""
 
 
-def _principal(config: PcaConfig, sides: Sides) -> Tensor:
-    return directions.principal(sides, config.centre)
+def _difference(config: VectorConfig, seen: Seen) -> Tensor:
+    return directions.mean_difference(seen.sides)
 
 
-def _weights(config: ProbeConfig, sides: Sides) -> Tensor:
-    return directions.logistic(sides, config.penalty)
+def _principal(config: PcaConfig, seen: Seen) -> Tensor:
+    return directions.principal(seen.sides, config.centre)
 
 
-def _random(config: VectorConfig, sides: Sides) -> Tensor:
-    return directions.anywhere(sides, Seeds(config.seed).child("random-direction").number)
+def _weights(config: ProbeConfig, seen: Seen) -> Tensor:
+    return directions.logistic(seen.sides, config.penalty)
 
 
-def _shuffled(config: VectorConfig, sides: Sides) -> Tensor:
-    return directions.unlabelled(sides, Seeds(config.seed).child("shuffled-pairs").number)
+def _random(config: VectorConfig, seen: Seen) -> Tensor:
+    return directions.anywhere(seen.sides, Seeds(config.seed).child("random-direction").number)
+
+
+def _shuffled(config: VectorConfig, seen: Seen) -> Tensor:
+    return directions.unlabelled(seen.sides, Seeds(config.seed).child("shuffled-pairs").number)
 
 
 def scale_of(config: VectorConfig, direction_D: Tensor, sides: Sides) -> float:
@@ -135,15 +150,21 @@ def _make(
     places = [Place("resid_post", layer) for layer in layers]
     with model.using(before):
         read = read_sides(model, requests, places, config.read)
+        vectors = {
+            place: directions.checked(
+                find(config, Seen(model, requests, place, sides)), f"{name} at layer {place.layer}"
+            )
+            for place, sides in read.items()
+        }
     parts: list[ActivationOp] = []
     found: list[dict[str, Any]] = []
-    for place in places:
+    for place, direction_D in vectors.items():
         sides = read[place]
-        where = f"{name} at layer {place.layer}"
-        direction_D = directions.checked(find(config, sides), where)
         scale = scale_of(config, direction_D, sides)
         vector = direction_D.float().cpu()
-        parts.append(ActivationOp(place.site, place.layer, "add", vector, config.positions, scale))
+        parts.append(
+            ActivationOp(place.site, place.layer, config.op, vector, config.positions, scale)
+        )
         found.append(
             {
                 "layer": place.layer,
@@ -159,7 +180,8 @@ def _make(
     return before.then(parts, origin=origin)
 
 
-def _method(name: str, find: Find, config: type[VectorConfig], summary: str, paper: str) -> Method:
+def method(name: str, find: Find, config: type[VectorConfig], summary: str, paper: str) -> Method:
+    """A method that finds one direction per layer with ``find`` and adds it."""
     return Method(
         name=name,
         make=partial(_make, name, find),
@@ -172,35 +194,35 @@ def _method(name: str, find: Find, config: type[VectorConfig], summary: str, pap
     )
 
 
-CAA = _method(
+CAA = method(
     "caa",
     _difference,
     VectorConfig,
     "the mean difference of contrast pairs, added to the residual stream",
     "Rimsky et al. 2024 (CAA)",
 )
-PCA = _method(
+PCA = method(
     "pca",
     _principal,
     PcaConfig,
     "the first principal component of contrast pairs, added to the residual stream",
     "Zou et al. 2023 (RepE)",
 )
-PROBE = _method(
+PROBE = method(
     "probe",
     _weights,
     ProbeConfig,
     "the weights of a probe that tells contrast pairs apart, added to the residual stream",
     "Li et al. 2023 (ITI), on the residual stream",
 )
-RANDOM_DIRECTION = _method(
+RANDOM_DIRECTION = method(
     "random_direction",
     _random,
     VectorConfig,
     "a control: a random direction of the same length, added to the residual stream",
     "a norm-matched control",
 )
-SHUFFLED_PAIRS = _method(
+SHUFFLED_PAIRS = method(
     "shuffled_pairs",
     _shuffled,
     VectorConfig,
