@@ -34,8 +34,9 @@ PORTION = 1000
 TOGETHER = 16
 PATIENCE_S = 2.0
 """Verdicts are written when there are so many, or the first has waited so long."""
-MAX_TOKENS = 256
-"""What a reply is taken to have in an estimate."""
+MAX_TOKENS = {"local": 16}
+OTHERWISE = 256
+"""What a reply is taken to have in an estimate: as much as it may."""
 
 Watch = Callable[[str, int, int], None]
 """Told of a judge, how many rows it is through with, and of how many."""
@@ -185,7 +186,7 @@ def workload(
     for spec in (s for s in specs if s.asked):
         rows = list(_unjudged(folder, spec.name, only))
         chats = [chat for row in rows for chat in spec.chats(row)]
-        found[spec.name] = (len(rows), estimate(chats, MAX_TOKENS, None))
+        found[spec.name] = (len(rows), estimate(chats, MAX_TOKENS.get(spec.kind, OTHERWISE), None))
     return found
 
 
