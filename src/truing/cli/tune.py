@@ -25,6 +25,14 @@ def tune(
     check: Annotated[int, typer.Option(min=1, help="Other cases, to judge the outcome.")] = 40,
     tries: Annotated[int, typer.Option(min=1, help="Settings tried per method.")] = 12,
     protocol: Annotated[str, typer.Option(help="Protocol of the search.")] = "wild",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting that all tries share: max_kl=0.5. Repeatable."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="An option of the benchmark: behavior=formal. Repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -36,9 +44,11 @@ def tune(
 ) -> None:
     """Find layer and strength by causal tracing and a small search; write a recipe with evidence.
 
-    The score is the harmonic mean of efficacy, generalization and locality. The same command goes on
-    with a search that was cut off.
+    The score is the harmonic mean of efficacy, generalization and locality, of contrast pairs the
+    preference (use --set max_kl=0.5 to compare at equal side effect). The same command goes on with a
+    search that was cut off.
     """
+    from truing.cli.inputs import parse_settings
     from truing.cli.plugins import use
     from truing.cli.run_plan import watched
     from truing.runs.jobs import load_model
@@ -47,12 +57,14 @@ def tune(
     from truing.runs.recipes import tune as search
 
     use(plugin)
-    entry: dict[str, object] = {"name": benchmark}
+    entry: dict[str, object] = {"name": benchmark, "options": parse_settings(options)}
     if data is not None:
         entry["data"] = str(data)
     spec = ModelSpec(name=model, dtype=dtype, device=device)
     names = tuple(part.strip() for part in method.split(",") if part.strip())
-    task = Task(spec, names, entry, cases, check, tries, protocol, seed=seed)
+    task = Task(
+        spec, names, entry, cases, check, tries, protocol, fixed=parse_settings(settings), seed=seed
+    )
     with watched() as on_event:
         found = search(task, load_model(spec), out, on_event)
     emit(found, _tables(found), as_json)
@@ -67,10 +79,11 @@ def _tables(found: list[Tuned]) -> Table:
 
     whole = Table.grid()
     for tuned in found:
-        tries = _table(f"{tuned.method}: tries", "settings", "score", *GOALS)
+        asked = [goal for goal in GOALS if goal in tuned.tries[0].means]
+        tries = _table(f"{tuned.method}: tries", "settings", "score", *asked)
         for each in tuned.tries:
             style = "bold" if each is tuned.chosen else ""
-            shown = [_percent(each.means.get(goal)) for goal in GOALS]
+            shown = [_percent(each.means.get(goal)) for goal in asked]
             tries.add_row(each.label, each.failed or _percent(each.score), *shown, style=style)
         whole.add_row(tries)
         if not tuned.check:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from truing.benchmarks.benchmark import Loaded
 from truing.benchmarks.benchmark import load as load_benchmark
 from truing.errors import BadInput, NotPossible
 from truing.methods import tracing
@@ -44,7 +46,8 @@ TRACED = 10
 @dataclass(frozen=True)
 class Task:
     """What to tune on. ``benchmark`` is an entry of a plan; its first ``cases`` cases are searched on
-    under ``protocol``, the ``check`` cases after them judge the outcome under ``protocols``."""
+    under ``protocol``, the ``check`` cases after them judge the outcome under ``protocols``. ``fixed``
+    are settings that every try shares. Contrast pairs are tuned on in one batch, all else edit by edit."""
 
     model: ModelSpec
     methods: tuple[str, ...]
@@ -54,7 +57,31 @@ class Task:
     tries: int = 12
     protocol: str = "wild"
     protocols: tuple[str, ...] = ("synthetic", "wild")
+    fixed: Config = field(default_factory=dict)
     seed: int = 0
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The cases of the search."""
+        entry = {k: v for k, v in self.benchmark.items() if k in ("data", "options")}
+        return load_benchmark(self.benchmark["name"], limit=self.cases, **entry)
+
+    @cached_property
+    def goals(self) -> list[str]:
+        """The goals that the cases ask about. Raises ``BadInput`` where that is none."""
+        asked = {p.aspect.partition("/")[0] for case in self.loaded.cases for p in case.probes}
+        found = [goal for goal in GOALS if goal in asked]
+        if not found:
+            raise BadInput(
+                f"{self.benchmark['name']} asks about none of {', '.join(GOALS)}",
+                "Tune on cases that do.",
+            )
+        return found
+
+    @property
+    def regime(self) -> Mapping[str, Any]:
+        together = not all(case.requests for case in self.loaded.cases)
+        return {"name": "batch", "moments": ["final"]} if together else {"name": "single"}
 
     def plan(
         self,
@@ -69,15 +96,15 @@ class Task:
                 "name": f"tune-{method}",
                 "models": [self.model.model_dump(exclude_none=True)],
                 "methods": [
-                    {"name": method, "label": label, "config": dict(config)}
+                    {"name": method, "label": label, "config": {**self.fixed, **config}}
                     for label, config in configs
                 ],
                 "benchmarks": [
                     {**self.benchmark, "skip": at.start, "limit": at.stop - at.start,
-                     "aspects": list(GOALS)}
+                     "aspects": self.goals}
                 ],
                 "protocols": list(protocols),
-                "regimes": ["single"],
+                "regimes": [dict(self.regime)],
                 "seeds": [self.seed],
                 "noise_sample": 0,
                 "skip_invalid": True,
@@ -132,9 +159,7 @@ def traced(task: Task, method: Method, model: Model) -> tuple[float, ...] | None
     """What putting back each layer's MLP output restores of the answers (indirect effects), where the
     method acts: at the subject's last token, else at the prompt's last. ``None`` where no request
     names a subject that can be traced."""
-    entry = {k: v for k, v in task.benchmark.items() if k in ("data", "options")}
-    loaded = load_benchmark(task.benchmark["name"], limit=task.cases, **entry)
-    asked = [r for case in loaded.cases for r in case.requests if r.subject is not None]
+    asked = [r for case in task.loaded.cases for r in case.requests if r.subject is not None]
     noise = tracing.Noise(seed=task.seed)
     traces = []
     for request in asked:
@@ -192,7 +217,9 @@ class _Rounds:
         task = self.task
         named: list[tuple[str, Config]] = [(DEFAULT, {}), (chosen.label, chosen.config)]
         cases = slice(task.cases, task.cases + task.check)
-        plan = task.plan(self.method.name, named, task.protocols, cases)
+        together = task.regime["name"] == "batch"
+        protocols = (task.protocol,) if together else task.protocols
+        plan = task.plan(self.method.name, named, protocols, cases)
         folder = self.folder / "check"
         measures = self._run(plan, folder).summary.measures
         cells = {cell.method.label: cell for cell in plan.cells()}
@@ -232,7 +259,11 @@ def _difference(folder: Path, ours: Cell, theirs: Cell, protocol: str, goal: str
 def write_recipe(task: Task, model: Model, found: Sequence[Tuned], folder: Path) -> None:
     """``recipe.toml`` and ``evidence.json``, each replaced whole."""
     methods = [
-        {"name": t.method, "label": f"{t.method} tuned", "config": dict(t.chosen.config)}
+        {
+            "name": t.method,
+            "label": f"{t.method} tuned",
+            "config": {**task.fixed, **t.chosen.config},
+        }
         for t in found
     ]
     recipe = dumps({"model": task.model.model_dump(exclude_defaults=True), "methods": methods})

@@ -19,7 +19,7 @@ from truing.errors import NotPossible
 from truing.methods.method import Method
 from truing.types import Measure, Value
 
-GOALS = ("efficacy", "generalization", "locality")
+GOALS = ("efficacy", "generalization", "locality", "preference")
 STEPS = ((3.0, 1 / 3), (10.0, 0.1))
 """A strength is tried at these multiples of its best value so far: near ones, then far ones."""
 DEFAULT = "default"

@@ -119,3 +119,27 @@ def test_a_search_that_was_cut_off_goes_on(found: tuple[Path, Tuned], model: Mod
 def test_a_method_with_nothing_to_tune_is_refused(model: Model, tmp_path: Path) -> None:
     with pytest.raises(NotPossible, match="nothing to tune"):
         tune(task("ice"), model, tmp_path / "out")
+
+
+def test_only_goals_that_the_cases_ask_about_count(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text('{"prompt": "The river of Ashmere is the", "target_new": "Hythe"}\n', "utf-8")
+    bare = replace(task(), benchmark={"name": "custom", "data": str(facts)})
+    assert bare.goals == ["efficacy"]
+    assert bare.regime == {"name": "single"}
+
+
+def test_contrast_pairs_are_searched_in_one_batch_with_what_is_fixed(
+    model: Model, tmp_path: Path
+) -> None:
+    entry = {"name": "world_contrast", "options": {"behavior": "agreeableness"}}
+    likelihood = "synthetic,scorer=likelihood-per-token"
+    pairs = replace(
+        task("caa"), benchmark=entry, cases=12, check=8, tries=2, protocol=likelihood,
+        fixed={"max_kl": 0.3},
+    )  # fmt: skip
+    [found] = tune(pairs, model, tmp_path / "out")
+    assert [set(t.means) for t in found.tries] == [{"preference"}] * 2
+    assert all(t.resolved["max_kl"] == 0.3 and "scaled" in t.resolved for t in found.tries)
+    recipe = tomllib.loads((tmp_path / "out/recipe.toml").read_text("utf-8"))
+    assert recipe["methods"][0]["config"]["max_kl"] == 0.3
