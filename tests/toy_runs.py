@@ -19,7 +19,8 @@ from truing.interventions.intervention import Intervention, Origin
 from truing.methods.method import METHODS, Method, MethodConfig
 from truing.models.handle import Model
 from truing.registry import Entry
-from truing.runs.plan import ModelSpec, Plan, parse
+from truing.runs.cells import ModelSpec
+from truing.runs.plan import Plan, parse
 from truing.types import EditRequest
 
 PLACES = ("Orvale", "Marrow", "Paris", "St. Louis", "Velt", "Darrieux")

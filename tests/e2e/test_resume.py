@@ -15,8 +15,9 @@ import pytest
 
 from toy_runs import registered, toy_model, toy_plan
 from truing.models.handle import Model
+from truing.runs.cells import ModelSpec
 from truing.runs.execute import execute
-from truing.runs.plan import ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.store import read_edits, read_rows, read_summary, read_verdicts
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

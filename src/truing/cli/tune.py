@@ -51,8 +51,8 @@ def tune(
     from truing.cli.inputs import parse_settings
     from truing.cli.plugins import use
     from truing.cli.run_plan import watched
+    from truing.runs.cells import ModelSpec
     from truing.runs.jobs import load_model
-    from truing.runs.plan import ModelSpec
     from truing.runs.recipes import Task
     from truing.runs.recipes import tune as search
 

@@ -14,9 +14,10 @@ from truing.models.handle import Model
 from truing.runs import manifest as manifests
 from truing.runs.asking import Asked, Unanswered, asks_of, questions
 from truing.runs.cell import Job
+from truing.runs.cells import Cell, ModelSpec
 from truing.runs.jobs import job_for, load_model, refuse_bad_requests
 from truing.runs.meter import metered
-from truing.runs.plan import Cell, ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.prepare import Prepared, prepare
 from truing.runs.schedule import Sheet, requests_of
 from truing.types import Case

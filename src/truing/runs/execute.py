@@ -15,6 +15,7 @@ from truing.errors import NotPossible, TruingError
 from truing.judges import specs as judges
 from truing.runs import manifest as manifests
 from truing.runs.asked import EVERYTHING, ask, note_rubrics
+from truing.runs.cells import Cell, ModelSpec
 from truing.runs.desk import RunDesk
 from truing.runs.events import (
     CellFailed,
@@ -38,7 +39,7 @@ from truing.runs.helpers import (
 from truing.runs.interrupts import Interrupts
 from truing.runs.jobs import load_model, refuse_bad_requests
 from truing.runs.judging import complete
-from truing.runs.plan import Cell, ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.prepare import Prepared, manifest_for, prepare, refuse_changed
 from truing.runs.store import Store, Summary, write_summary
 from truing.runs.summary import summarise

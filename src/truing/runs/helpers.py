@@ -24,10 +24,10 @@ import torch
 
 from truing.errors import BadInput, StoreError, TruingError
 from truing.models.handle import Model
+from truing.runs.cells import Cell, ModelSpec
 from truing.runs.desk import RunDesk
 from truing.runs.interrupts import Interrupts
 from truing.runs.manifest import model_facts
-from truing.runs.plan import Cell, ModelSpec
 from truing.runs.prepare import Prepared
 from truing.runs.store import Store
 from truing.runs.work import CellWork, Message

@@ -10,10 +10,10 @@ from truing.errors import BadInput
 from truing.methods.method import METHODS
 from truing.models.handle import Model
 from truing.runs.cell import Job
+from truing.runs.cells import Cell, ModelSpec
 from truing.runs.keys import Keys
 from truing.runs.making import Maker
 from truing.runs.measuring import Measuring
-from truing.runs.plan import Cell, ModelSpec
 from truing.runs.prepare import Prepared
 from truing.runs.totals import Totals
 from truing.seeds import Seeds

@@ -16,7 +16,8 @@ import torch
 from truing import __version__
 from truing.benchmarks.benchmark import Loaded
 from truing.models.handle import Model
-from truing.runs.plan import BenchmarkSpec, Cell, ModelSpec, Plan
+from truing.runs.cells import BenchmarkSpec, Cell, ModelSpec
+from truing.runs.plan import Plan
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
 

@@ -6,30 +6,28 @@ that ``plan.toml`` in a run folder says what was run also when defaults change.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from truing.benchmarks.benchmark import BENCHMARKS, parse_options
 from truing.benchmarks.capability.sets import CAPABILITIES
 from truing.errors import BadInput, UnknownName
 from truing.judges import specs as judges
-from truing.methods.method import METHODS, MethodConfig
+from truing.methods.method import METHODS
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import regime as regimes
 from truing.runs.capability import CapabilitySpec
+from truing.runs.cells import BASELINE, BenchmarkSpec, Cell, MethodSpec, ModelSpec, Parsed
 from truing.runs.problems import Problems, bad_value, listed
 from truing.runs.regime import Regime
 from truing.runs.toml import dumps
 
-BASELINE = "none"
 PLURAL = {
     "model": "models", "method": "methods", "benchmark": "benchmarks", "protocol": "protocols",
     "regime": "regimes", "seed": "seeds", "judge": "judges",
@@ -37,86 +35,6 @@ PLURAL = {
 OF_EVERY_BENCHMARK = ("limit", "sample", "skip", "aspects")
 OF_THE_BENCHMARK = ("data", "options")
 T = TypeVar("T")
-
-
-class Parsed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSpec(Parsed):
-    """Which model to load, as :func:`truing.models.loading.load` takes it."""
-
-    name: str
-    revision: str | None = None
-    dtype: str = "auto"
-    device: str = "auto"
-    device_map: str | None = None
-    trust_remote_code: bool = False
-
-    @property
-    def label(self) -> str:
-        """The name, with revision and dtype where the plan sets them."""
-        revision = f"@{self.revision}" if self.revision else ""
-        return f"{self.name}{revision}" + (f" {self.dtype}" if self.dtype != "auto" else "")
-
-
-class MethodSpec(Parsed):
-    """A method and its settings. ``label`` names it in tables."""
-
-    name: str
-    label: str
-    config: dict[str, Any] = Field(default_factory=dict)
-
-    def settings(self, seed: int) -> MethodConfig:
-        """The method's config; the cell's ``seed`` unless the plan sets one for this method."""
-        return METHODS.get(self.name).config.model_validate({"seed": seed, **self.config})
-
-
-class BenchmarkSpec(Parsed):
-    """A benchmark, which of its cases to take, and which aspects to ask about (``None``: all)."""
-
-    name: str
-    label: str
-    data: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    sample: Literal["prefix", "seeded"] = "prefix"
-    seed: int = 0
-    skip: int = Field(default=0, ge=0)
-    aspects: tuple[str, ...] | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One line of a result table: everything but the protocol, which all are asked together."""
-
-    model: ModelSpec
-    method: MethodSpec
-    benchmark: BenchmarkSpec
-    regime: Regime
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """12 hex digits that the cell's settings decide (data paths and moments do not)."""
-        facts = [
-            self.model.name, self.model.revision, self.model.dtype, self.method.name,
-            self.method.label, self.method.settings(self.seed).model_dump(mode="json"),
-            self.benchmark.model_dump(mode="json", exclude={"data"}), self.regime.id, self.seed,
-        ]  # fmt: skip
-        text = json.dumps(facts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.method.name == BASELINE
-
-    def __str__(self) -> str:
-        seed = f" · seed {self.seed}" if self.seed else ""
-        return (
-            f"{self.model.label} · {self.method.label} · {self.benchmark.label} · "
-            f"{self.regime.id}{seed}"
-        )
 
 
 class Plan(Parsed):

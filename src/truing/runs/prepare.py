@@ -22,8 +22,9 @@ from truing.runs.capability import (
     power_lines,
     refuse_unmeasured,
 )
+from truing.runs.cells import Cell
 from truing.runs.judging import protocol_of
-from truing.runs.plan import Cell, Plan
+from truing.runs.plan import Plan
 from truing.runs.regime import check_cases, check_method
 from truing.runs.schedule import count
 from truing.runs.store import is_run, read_manifest, read_rows

@@ -25,11 +25,12 @@ from truing.methods import tracing
 from truing.methods.method import METHODS, Method
 from truing.models.handle import Model
 from truing.runs import plan as plans
+from truing.runs.cells import Cell, ModelSpec
 from truing.runs.events import OnEvent, quiet
 from truing.runs.execute import RunResult, execute
 from truing.runs.judging import protocol_of
 from truing.runs.lines import write_atomically
-from truing.runs.plan import Cell, ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.store import read_rows, read_verdicts
 from truing.runs.toml import dumps
 from truing.runs.tuning import DEFAULT, GOALS, Config, Search, Try, best, goals, label_of

@@ -11,10 +11,10 @@ from truing.errors import BadInput, CannotLoad, NotPossible
 from truing.models.handle import Model
 from truing.runs.asking import remembering_at_once
 from truing.runs.cell import Desk, Job, run
+from truing.runs.cells import Cell
 from truing.runs.events import CellFailed, CellStarted, EditsMade, Note
 from truing.runs.jobs import job_for
 from truing.runs.noise import noise_rows, noise_sheets, sample
-from truing.runs.plan import Cell
 from truing.runs.prepare import Prepared
 from truing.seeds import Seeds
 from truing.types import Case

@@ -19,10 +19,11 @@ import toy_runs
 from toy_runs import registered, toy_model, toy_plan
 from truing.errors import NotPossible, StoreError
 from truing.models.handle import Model
+from truing.runs.cells import ModelSpec
 from truing.runs.events import CellStarted, Event, RowsWritten
 from truing.runs.execute import execute
 from truing.runs.helpers import Claims, Workers, counter
-from truing.runs.plan import ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.store import Store, read_edits, read_manifest, read_rows
 
 TWO = Workers(2, toy_runs.register)

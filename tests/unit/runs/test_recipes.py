@@ -18,8 +18,8 @@ from truing.methods.context import ContextConfig, make_ice
 from truing.methods.method import Method
 from truing.models.handle import Model
 from truing.runs import plan as plans
+from truing.runs.cells import ModelSpec
 from truing.runs.events import Event, RunStarted
-from truing.runs.plan import ModelSpec
 from truing.runs.recipes import Task, Tuned, tune
 from truing.types import EditRequest
 

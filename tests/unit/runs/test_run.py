@@ -17,11 +17,12 @@ from truing.errors import BadInput, StoreError
 from truing.interventions.artifact import load as load_intervention
 from truing.models.handle import Model
 from truing.runs import manifest as manifests
+from truing.runs.cells import ModelSpec
 from truing.runs.estimate import estimate
 from truing.runs.events import CellStarted, Event, RowsWritten, RunFinished, RunStarted
 from truing.runs.execute import RunResult, execute
 from truing.runs.judging import judge
-from truing.runs.plan import ModelSpec, Plan
+from truing.runs.plan import Plan
 from truing.runs.store import (
     read_edits,
     read_manifest,

@@ -12,9 +12,10 @@ import pytest
 from toy_runs import toy_model, toy_plan
 from truing.errors import NotPossible
 from truing.models.handle import Model
+from truing.runs.cells import ModelSpec
 from truing.runs.estimate import estimate
 from truing.runs.execute import execute
-from truing.runs.plan import ModelSpec, Plan, parse
+from truing.runs.plan import Plan, parse
 from truing.runs.prepare import prepare
 from truing.runs.store import read_edits, read_manifest, read_rows
 from truing.runs.summary import load_or_summarise

@@ -1,0 +1,95 @@
+"""What a plan is made of: which model, method and cases, and the cells that they make together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from truing.methods.method import METHODS, MethodConfig
+from truing.runs.regime import Regime
+
+BASELINE = "none"
+
+
+class Parsed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSpec(Parsed):
+    """Which model to load, as :func:`truing.models.loading.load` takes it."""
+
+    name: str
+    revision: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name, with revision and dtype where the plan sets them."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.name}{revision}" + (f" {self.dtype}" if self.dtype != "auto" else "")
+
+
+class MethodSpec(Parsed):
+    """A method and its settings. ``label`` names it in tables."""
+
+    name: str
+    label: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    def settings(self, seed: int) -> MethodConfig:
+        """The method's config; the cell's ``seed`` unless the plan sets one for this method."""
+        return METHODS.get(self.name).config.model_validate({"seed": seed, **self.config})
+
+
+class BenchmarkSpec(Parsed):
+    """A benchmark, which of its cases to take, and which aspects to ask about (``None``: all)."""
+
+    name: str
+    label: str
+    data: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    sample: Literal["prefix", "seeded"] = "prefix"
+    seed: int = 0
+    skip: int = Field(default=0, ge=0)
+    aspects: tuple[str, ...] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of a result table: everything but the protocol, which all are asked together."""
+
+    model: ModelSpec
+    method: MethodSpec
+    benchmark: BenchmarkSpec
+    regime: Regime
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """12 hex digits that the cell's settings decide (data paths and moments do not)."""
+        facts = [
+            self.model.name, self.model.revision, self.model.dtype, self.method.name,
+            self.method.label, self.method.settings(self.seed).model_dump(mode="json"),
+            self.benchmark.model_dump(mode="json", exclude={"data"}), self.regime.id, self.seed,
+        ]  # fmt: skip
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.method.name == BASELINE
+
+    def __str__(self) -> str:
+        seed = f" · seed {self.seed}" if self.seed else ""
+        return (
+            f"{self.model.label} · {self.method.label} · {self.benchmark.label} · "
+            f"{self.regime.id}{seed}"
+        )
