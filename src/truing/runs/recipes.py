@@ -80,6 +80,11 @@ class Task:
         return found
 
     @property
+    def idle(self) -> tuple[str, ...]:
+        """Under a budget of side effects the result is scaled to it, whatever its strength was."""
+        return ("strength", "scale") if "max_kl" in self.fixed else ()
+
+    @property
     def regime(self) -> Mapping[str, Any]:
         together = not all(case.requests for case in self.loaded.cases)
         return {"name": "batch", "moments": ["final"]} if together else {"name": "single"}
@@ -148,7 +153,7 @@ def tune(task: Task, model: Model, folder: Path, on_event: OnEvent = quiet) -> l
         method = METHODS.get(name)
         rounds = _Rounds(task, method, model, folder / name, on_event)
         effects = traced(task, method, model)
-        search = Search(method, model.arch.n_layers, task.tries, effects, rounds.measure)
+        search = Search(method, model.arch.n_layers, task.tries, effects, rounds.measure, task.idle)
         tries = search.run()
         chosen = best(tries)
         found.append(Tuned(name, effects, tuple(tries), chosen, rounds.check(chosen)))

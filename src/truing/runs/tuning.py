@@ -67,13 +67,15 @@ def harmonic(values: Sequence[float | None]) -> float | None:
 @dataclass(frozen=True)
 class Search:
     """One method's search. ``measure`` runs several settings on the same cases. ``effects`` are by
-    layer, from tracing (``None``: not traced); ``tries`` counts the default."""
+    layer, from tracing (``None``: not traced); ``tries`` counts the default. ``idle`` are settings
+    that change nothing here."""
 
     method: Method
     n_layers: int
     tries: int
     effects: Sequence[float] | None
     measure: Callable[[Sequence[Config]], list[Try]]
+    idle: tuple[str, ...] = ()
 
     def run(self) -> list[Try]:
         """Every try, the default first.
@@ -134,7 +136,7 @@ class Search:
     def _neighbours(self, centre: Try, factors: Sequence[float]) -> list[Config]:
         """The best so far with one strength multiplied by one of ``factors``."""
         found: list[Config] = []
-        for name in self.method.tunes:
+        for name in (n for n in self.method.tunes if n not in self.idle):
             value = centre.resolved.get(name)
             if not isinstance(value, int | float) or isinstance(value, bool) or not value:
                 continue

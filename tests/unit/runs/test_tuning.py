@@ -86,6 +86,15 @@ def test_values_that_the_method_refuses_are_not_tried() -> None:
     assert [t.config for t in tried] == [{}, {"threshold": 0.2}, {"threshold": 0.06}]
 
 
+def test_settings_that_change_nothing_are_not_tried() -> None:
+    def flat(configs: Sequence[Config]) -> list[Try]:
+        own = {"layers": (2,), "strength": 0.5}
+        return [Try(c, {"preference": 0.5}, {**own, **c}) for c in configs]
+
+    tried = Search(METHODS.get("caa"), 5, 9, None, flat, ("strength",)).run()
+    assert [t.config for t in tried] == [{}, *({"layers": (at,)} for at in (0, 1, 3, 4))]
+
+
 def test_a_missing_goal_is_no_score_and_a_failed_goal_is_zero() -> None:
     assert harmonic([0.5, None]) is None
     assert harmonic([]) is None
