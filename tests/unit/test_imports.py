@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "truing"
-COMMON = {"types", "errors", "registry", "seeds", "__version__"}
+COMMON = {"types", "errors", "registry", "seeds", "headers", "__version__"}
 ALLOWED: dict[str, set[str]] = {
     "models": {"pocket"},
     "interventions": {"models"},

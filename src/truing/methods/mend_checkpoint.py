@@ -8,7 +8,6 @@ on others. Loading refuses what is damaged, newer, or made for another base.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -17,12 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
-from truing.errors import BadInput, CannotLoad, TruingError, WrongBase
+from truing.errors import BadInput, TruingError, WrongBase
+from truing.headers import HeaderFile
 from truing.interventions.intervention import Base
 from truing.methods.mend_editor import Editor, Matrix
 from truing.models.arch import Slot
@@ -117,57 +117,21 @@ def slots_for(
 
 
 def _load(folder: Path) -> tuple[Editor, Header]:
-    header = _header(folder)
+    header = _HEADERS.read(folder)
     try:
         blob = (folder / TENSORS).read_bytes()
     except OSError as error:
-        raise _damaged(folder, f"{TENSORS}: {error.strerror}") from None
+        raise _HEADERS.damaged(folder, f"{TENSORS}: {error.strerror}") from None
     if hashlib.sha256(blob).hexdigest() != header.tensors_sha256:
-        raise _damaged(folder, f"{TENSORS} is not the file that was saved (sha256 differs)")
+        raise _HEADERS.damaged(folder, f"{TENSORS} is not the file that was saved (sha256 differs)")
     editor = Editor(header.matrices, rank=header.rank)
     try:
         editor.load_state_dict(load_tensors(blob))
     except (SafetensorError, RuntimeError) as error:
-        raise _damaged(folder, f"{TENSORS}: {str(error).splitlines()[-1].strip()}") from None
-    return editor.eval().requires_grad_(False), header
-
-
-def _header(folder: Path) -> Header:
-    try:
-        raw = json.loads((folder / HEADER).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise CannotLoad(
-            f"'{folder}' holds no MEND editor ({HEADER} is missing)",
-            "Train one: truing train mend MODEL --data FILE --out FOLDER.",
+        raise _HEADERS.damaged(
+            folder, f"{TENSORS}: {str(error).splitlines()[-1].strip()}"
         ) from None
-    except OSError as error:
-        raise CannotLoad(f"cannot read '{folder / HEADER}': {error.strerror}") from None
-    except ValueError:
-        raise _damaged(folder, f"{HEADER} is not complete JSON") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise CannotLoad(
-            f"'{folder / HEADER}' is no MEND editor (no format '{FORMAT}')",
-            "Give the folder that `truing train mend` wrote.",
-        )
-    version = raw.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise CannotLoad(
-            f"the editor '{folder}' has format version {version}; this Truing reads up to {VERSION}",
-            "Install a newer Truing.",
-        )
-    try:
-        return _HEADERS.validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise _damaged(folder, f"{HEADER}: {where}: {first['msg']}") from None
-
-
-def _damaged(folder: Path, why: str) -> CannotLoad:
-    return CannotLoad(
-        f"the editor '{folder}' is damaged: {why}",
-        "Copy both of its files again, or train it again.",
-    )
+    return editor.eval().requires_grad_(False), header
 
 
 def write(path: Path, content: bytes) -> None:
@@ -196,4 +160,12 @@ def facts(header: Header) -> Mapping[str, Any]:
     }
 
 
-_HEADERS = TypeAdapter(Header)
+_HEADERS = HeaderFile(
+    HEADER,
+    FORMAT,
+    VERSION,
+    "MEND editor",
+    "truing train mend",
+    "MODEL --data FILE --out FOLDER",
+    TypeAdapter(Header),
+)

@@ -8,20 +8,20 @@ damaged, newer, or made for another base.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from truing.errors import BadInput, CannotLoad, TruingError, WrongBase
+from truing.errors import BadInput, TruingError, WrongBase
+from truing.headers import HeaderFile
 from truing.interventions.intervention import Base, LowRank, WeightDelta
 from truing.interventions.scope import WordScope
 from truing.methods.mend_checkpoint import write
@@ -162,13 +162,13 @@ def _fits(model: Model, matrix: Matrix) -> bool:
 
 
 def _load(folder: Path) -> Trained:
-    header = _header(folder)
+    header = _HEADERS.read(folder)
     try:
         blob = (folder / TENSORS).read_bytes()
     except OSError as error:
-        raise _damaged(folder, f"{TENSORS}: {error.strerror}") from None
+        raise _HEADERS.damaged(folder, f"{TENSORS}: {error.strerror}") from None
     if hashlib.sha256(blob).hexdigest() != header.tensors_sha256:
-        raise _damaged(folder, f"{TENSORS} is not the file that was saved (sha256 differs)")
+        raise _HEADERS.damaged(folder, f"{TENSORS} is not the file that was saved (sha256 differs)")
     try:
         tensors: dict[str, Tensor] = load_tensors(blob)
         scope = WordScope(
@@ -185,50 +185,20 @@ def _load(folder: Path) -> Trained:
             for number, matrix in enumerate(header.matrices)
         ]
     except KeyError as error:
-        raise _damaged(folder, f"tensor {error} is missing") from None
+        raise _HEADERS.damaged(folder, f"tensor {error} is missing") from None
     except TruingError as error:
-        raise _damaged(folder, error.what) from None
+        raise _HEADERS.damaged(folder, error.what) from None
     except SafetensorError as error:
-        raise _damaged(folder, f"{TENSORS}: {error}") from None
+        raise _HEADERS.damaged(folder, f"{TENSORS}: {error}") from None
     return Trained(header, scope, tuple(inside))
 
 
-def _header(folder: Path) -> Header:
-    try:
-        raw = json.loads((folder / HEADER).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise CannotLoad(
-            f"'{folder}' holds no SERAC editor ({HEADER} is missing)",
-            "Train one: truing train serac MODEL --data FILE --out FOLDER.",
-        ) from None
-    except OSError as error:
-        raise CannotLoad(f"cannot read '{folder / HEADER}': {error.strerror}") from None
-    except ValueError:
-        raise _damaged(folder, f"{HEADER} is not complete JSON") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise CannotLoad(
-            f"'{folder / HEADER}' is no SERAC editor (no format '{FORMAT}')",
-            "Give the folder that `truing train serac` wrote.",
-        )
-    version = raw.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise CannotLoad(
-            f"the editor '{folder}' has format version {version}; this Truing reads up to {VERSION}",
-            "Install a newer Truing.",
-        )
-    try:
-        return _HEADERS.validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise _damaged(folder, f"{HEADER}: {where}: {first['msg']}") from None
-
-
-def _damaged(folder: Path, why: str) -> CannotLoad:
-    return CannotLoad(
-        f"the editor '{folder}' is damaged: {why}",
-        "Copy both of its files again, or train it again.",
-    )
-
-
-_HEADERS = TypeAdapter(Header)
+_HEADERS = HeaderFile(
+    HEADER,
+    FORMAT,
+    VERSION,
+    "SERAC editor",
+    "truing train serac",
+    "MODEL --data FILE --out FOLDER",
+    TypeAdapter(Header),
+)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from truing.errors import BadInput, CannotLoad
+from truing.errors import BadInput
+from truing.headers import HeaderFile
 from truing.judges.classifiers.examples import Example
 from truing.judges.classifiers.measures import Evaluation, Floats, Ints, evaluate, tempered
 
@@ -101,14 +102,14 @@ class Classifier:
 
 def load(folder: Path) -> Classifier:
     """A saved classifier. Raises ``CannotLoad`` for what is missing, damaged or newer."""
-    card = _card(folder)
+    card = _CARDS.read(folder)
     for name, wanted in card.sha256.items():
         try:
             found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         except OSError as error:
-            raise _damaged(folder, f"{name}: {error.strerror}") from None
+            raise _CARDS.damaged(folder, f"{name}: {error.strerror}") from None
         if found != wanted:
-            raise _damaged(folder, f"{name} is not the file that was saved (sha256 differs)")
+            raise _CARDS.damaged(folder, f"{name} is not the file that was saved (sha256 differs)")
     if card.backend == "tfidf":
         from truing.judges.classifiers.tfidf import TfidfBackend
 
@@ -117,7 +118,7 @@ def load(folder: Path) -> Classifier:
 
     max_tokens = card.settings.get("max_tokens")
     if not isinstance(max_tokens, int):
-        raise _damaged(folder, f"{CARD}: settings.max_tokens is no number")
+        raise _CARDS.damaged(folder, f"{CARD}: settings.max_tokens is no number")
     return Classifier(EncoderBackend.load(folder, card.labels, max_tokens), card)
 
 
@@ -146,39 +147,12 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def _card(folder: Path) -> Card:
-    try:
-        raw = json.loads((folder / CARD).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise CannotLoad(
-            f"'{folder}' holds no classifier ({CARD} is missing)",
-            "Train one: truing classifier train FILE --out FOLDER.",
-        ) from None
-    except OSError as error:
-        raise CannotLoad(f"cannot read '{folder / CARD}': {error.strerror}") from None
-    except ValueError:
-        raise _damaged(folder, f"{CARD} is not complete JSON") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise CannotLoad(
-            f"'{folder / CARD}' is no classifier (no format '{FORMAT}')",
-            "Give the folder that `truing classifier train` wrote.",
-        )
-    version = raw.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise CannotLoad(
-            f"the classifier '{folder}' has format version {version}; this Truing reads up to {VERSION}",
-            "Install a newer Truing.",
-        )
-    try:
-        return Card.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise _damaged(folder, f"{CARD}: {where}: {first['msg']}") from None
-
-
-def _damaged(folder: Path, why: str) -> CannotLoad:
-    return CannotLoad(
-        f"the classifier '{folder}' is damaged: {why}",
-        "Copy all of its files again, or train it again.",
-    )
+_CARDS = HeaderFile(
+    CARD,
+    FORMAT,
+    VERSION,
+    "classifier",
+    "truing classifier train",
+    "FILE --out FOLDER",
+    TypeAdapter(Card),
+)
