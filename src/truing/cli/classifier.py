@@ -51,7 +51,7 @@ def train(
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of the encoder.")] = 3,
     lr: Annotated[float, typer.Option(help="Of the encoder.")] = 2e-5,
-    device: Annotated[str, typer.Option(help="Of the encoder: cpu, cuda, cuda:N.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Of the encoder: cpu, cuda, cuda:N, auto.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Decides the split and every draw.")] = 0,
     as_json: AsJson = False,
 ) -> None:

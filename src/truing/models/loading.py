@@ -35,7 +35,7 @@ def load(
     over several devices through accelerate, instead of ``device``.
     Raises ``CannotLoad`` and, for a setting that makes no sense, ``BadInput``.
     """
-    home = _device(device, device_map)
+    home = device_of(device, device_map)
     wanted = _dtype(dtype, home)
     source = find(name, revision)
     with _quiet():
@@ -50,7 +50,11 @@ def load(
     return hf, tok
 
 
-def _device(device: str, device_map: str | dict[str, Any] | None) -> torch.device:
+def device_of(device: str, device_map: str | dict[str, Any] | None = None) -> torch.device:
+    """The device that a name (``auto``: the best there is) stands for.
+
+    Raises ``BadInput`` for one that cannot be used here, or that a ``device_map`` contradicts.
+    """
     if device_map is not None and device != "auto":
         raise BadInput("device and device_map are both given", "Give one of them.")
     if device == "auto":

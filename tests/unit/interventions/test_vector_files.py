@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asking import low_rank, make, noise, op, under
 from truing.errors import BadInput, CannotLoad, NotPossible, TruingError, TruingWarning, WrongBase
@@ -267,9 +272,29 @@ def test_nothing_but_a_vector_is_taken_from_a_tensor_file(tmp_path: Path) -> Non
         with pytest.raises(TruingError, match=why):
             vectors.load(path, llama())
     assert not sprung.exists()
-    path.write_text("no tensor at all")
-    with pytest.raises(CannotLoad):
-        vectors.load(path, llama())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.binary(max_size=40), st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
+def test_damaged_tensor_files_are_told(junk: bytes, at: int, patch: bytes) -> None:
+    """Any bytes at all, and a good file cut off or overwritten in places: a tensor, or told so."""
+    whole = io.BytesIO()
+    torch.save(torch.ones(32), whole)
+    good = whole.getvalue()
+    at %= len(good)
+    for content in (junk, good[:at], good[:at] + patch + good[at + len(patch) :]):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "layer_1.pt"
+            path.write_bytes(content)
+            with suppress(TruingError):
+                assert vectors.load(path, llama()).ops[0].vector.shape == (32,)
+
+
+@pytest.mark.parametrize("content", [b"hello world", b"no tensor at all", b"(dp0\n.", b""])
+def test_files_that_are_no_tensors_are_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "layer_1.pt").write_bytes(content)
+    with pytest.raises(CannotLoad, match=r"no tensor file|holds dict"):
+        vectors.load(tmp_path / "layer_1.pt", llama())
 
 
 def test_svec_files_act_on_the_input_of_their_block(tmp_path: Path) -> None:

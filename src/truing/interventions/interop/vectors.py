@@ -1,4 +1,4 @@
-"""Steering vectors that other tools wrote, as interventions. Nothing is ever unpickled.
+"""Steering vectors that other tools wrote, as interventions. No code in a file runs.
 
 =======  ===================================  ====================================================
 suffix   written by                           the vector of layer N is added to
@@ -13,7 +13,6 @@ suffix   written by                           the vector of layer N is added to
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import warnings
 from collections.abc import Callable
@@ -115,6 +114,7 @@ def _gguf(path: Path, layer: int | None) -> Found:
 
 
 def _bare(path: Path, layer: int | None) -> Found:
+    """One tensor, by torch's weights-only reader, which builds tensors and plain containers alone."""
     named = _LAYER.search(path.stem)
     at = int(named[1]) if named and layer is None else layer
     if at is None:
@@ -123,7 +123,7 @@ def _bare(path: Path, layer: int | None) -> Found:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise BadInput(f"cannot read '{path}': {error.strerror}", "Give a tensor file.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+    except Exception:  # damaged bytes end in many kinds there
         raise CannotLoad(
             f"'{path}' is no tensor file, or holds more than tensors, which is not read",
             "Save the bare tensor with torch.save.",

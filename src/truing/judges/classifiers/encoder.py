@@ -21,6 +21,7 @@ from torch import Tensor
 from truing.errors import BadInput, CannotLoad, EditFailed
 from truing.judges.classifiers.examples import Example, labels_of
 from truing.judges.classifiers.measures import Floats, log_loss
+from truing.models.loading import device_of
 from truing.models.sources import Source, find, one_line
 from truing.seeds import Seeds
 
@@ -33,7 +34,7 @@ Watch = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
     """``model``: folder or hub id. ``max_tokens``: longer texts are cut. ``warmup``: the share of
-    updates over which the learning rate rises. ``device``: cpu, cuda, cuda:N."""
+    updates over which the learning rate rises. ``device``: cpu, cuda, cuda:N, auto."""
 
     model: str
     epochs: int = 3
@@ -115,7 +116,7 @@ def fit(
     with _seeded(seeds.child("encoder").number):
         hf, tokenizer = _pretrained(find(settings.model, None), names)
         backend = EncoderBackend(
-            labels, _placed(hf, settings.device), tokenizer, settings.max_tokens
+            labels, hf.to(device_of(settings.device)), tokenizer, settings.max_tokens
         )
         _train(backend, train, dev, settings, seeds, watch)
     return backend
@@ -197,15 +198,6 @@ def _pretrained(source: Source, names: dict[str, Any]) -> tuple[Any, Any]:
             "Give a folder or hub id of an encoder with safetensors weights and a tokenizer.",
         ) from None
     return hf, tokenizer
-
-
-def _placed(hf: Any, device: str) -> Any:
-    try:
-        return hf.to(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BadInput(
-            f"device '{device}' cannot be used: {one_line(error, 100)}", "Give cpu, cuda or cuda:N."
-        ) from None
 
 
 @contextmanager
