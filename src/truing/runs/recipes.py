@@ -63,8 +63,9 @@ class Task:
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The cases of the search."""
+        """The cases of the search. Raises ``BadInput`` where none are left for the check."""
         entry = {k: v for k, v in self.benchmark.items() if k in ("data", "options")}
+        load_benchmark(self.benchmark["name"], limit=self.check, skip=self.cases, **entry)
         return load_benchmark(self.benchmark["name"], limit=self.cases, **entry)
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from toy_runs import registered
-from truing.errors import NotPossible
+from truing.errors import BadInput, NotPossible
 from truing.interventions.intervention import Intervention, Origin
 from truing.methods.context import ContextConfig, make_ice
 from truing.methods.method import Method
@@ -123,10 +123,22 @@ def test_a_method_with_nothing_to_tune_is_refused(model: Model, tmp_path: Path) 
 
 def test_only_goals_that_the_cases_ask_about_count(tmp_path: Path) -> None:
     facts = tmp_path / "facts.jsonl"
-    facts.write_text('{"prompt": "The river of Ashmere is the", "target_new": "Hythe"}\n', "utf-8")
+    fact = '{"prompt": "The river of Ashmere is the", "target_new": "Hythe"}\n'
+    facts.write_text(4 * fact, "utf-8")
     bare = replace(task(), benchmark={"name": "custom", "data": str(facts)})
     assert bare.goals == ["efficacy"]
     assert bare.regime == {"name": "single"}
+
+
+def test_too_few_cases_for_the_check_are_told_before_anything_is_searched(
+    model: Model, tmp_path: Path
+) -> None:
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text('{"prompt": "The river of Ashmere is the", "target_new": "Hythe"}\n', "utf-8")
+    few = replace(task("ft_m"), benchmark={"name": "custom", "data": str(facts)})
+    with pytest.raises(BadInput, match="has 1 records"):
+        tune(few, model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_contrast_pairs_are_searched_in_one_batch_with_what_is_fixed(
