@@ -51,6 +51,8 @@ def test_a_local_judge_judges_stored_rows_once(
     ("args", "word"),
     [(["--with", "locl:x"], "unknown judge"), (["--with", "local:x", "--rubric", "corect"], "rubric"),
      (["--with", "openai:x", "--prices", "cheap"], "IN,OUT"),
+     (["--with", "local:x", "--aspect", "eficacy"], "aspect of the run"),
+     (["--with", "local:x", "--aspect", "eficacy", "--dry-run"], "aspect of the run"),
      (["--with", "openai:x", "--budget", "1"], "prices")],
 )  # fmt: skip
 def test_what_is_wrong_is_told_before_anything_is_asked(

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from truing.errors import BadInput
+from truing.errors import BadInput, UnknownName
 from truing.judges.base import AskedJudge, askable
 from truing.judges.specs import JudgeSettings, JudgeSpec, make_all
 from truing.judges.spending import Estimate, estimate
@@ -61,6 +61,15 @@ class Selection:
             not self.protocols or row.protocol in self.protocols
         )  # fmt: skip
 
+    def check(self, folder: Path) -> None:
+        """Raise ``UnknownName`` for an aspect that no row of the run has: nothing would be judged."""
+        if self.aspects:
+            there = {row.aspect for row in read_rows(folder)}
+            known = {*there, *(aspect.partition("/")[0] for aspect in there)}
+            for aspect in self.aspects:
+                if aspect not in known:
+                    raise UnknownName("aspect of the run", aspect, known)
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -92,6 +101,7 @@ def judge_run(
     Raises ``BadInput`` where a judge's rubric changed since the run was judged, ``Locked`` while the
     run is being written, and what the judges raise.
     """
+    only.check(folder)
     rules = [spec.name for spec in specs if spec.kind == "rule"]
     asked = [spec for spec in specs if spec.asked]
     with Interrupts() as interrupts, Store(folder) as store:
@@ -182,6 +192,7 @@ def workload(
 ) -> dict[str, tuple[int, Estimate]]:
     """For each asked judge: rows without its verdict, and what asking about them takes (replies
     that are cached count too; prices are not known here). Nothing is loaded or asked."""
+    only.check(folder)
     found: dict[str, tuple[int, Estimate]] = {}
     for spec in (s for s in specs if s.asked):
         rows = list(_unjudged(folder, spec.name, only))
