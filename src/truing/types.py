@@ -53,8 +53,11 @@ class Probe:
     answer is the standard (locality).
     ``reference`` is the text over which teacher forcing reads likelihoods; ``None`` means the
     first accepted answer or, without one, the base model's own greedy answer.
-    ``choices`` are compared by likelihood; the first is the one that should win.
+    ``choices`` are compared by likelihood; the first is the one that should win. In a free answer
+    they are what it can be read as.
     ``group`` joins probes whose errors are not independent beyond the case.
+    ``follows`` is the id of a probe of the same case: ``prompt`` then is the next user turn of the
+    conversation that this probe began, after the answer that the model gave.
     """
 
     id: str
@@ -64,6 +67,7 @@ class Probe:
     reference: str | None = None
     choices: tuple[str, ...] = ()
     group: str | None = None
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class Row:
     edits that were in force. ``prompt`` is the text as sent, templates and prefixes included.
     ``base`` is the unedited model's response to the same question. ``seconds`` is this row's share
     of its batch's wall time. ``error`` says why there is no response (the row still counts).
-    ``question`` is what was asked before templates and prefixes: what a judge is shown.
+    ``question`` is what was asked before templates and prefixes: what a judge is shown. ``choices``
+    are those of a probe that was answered freely.
     """
 
     key: str
@@ -133,6 +138,7 @@ class Row:
     seconds: float | None = None
     error: str | None = None
     question: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from truing.errors import NotPossible
 from truing.interventions.conditional import Condition, Conditional
+from truing.interventions.latents import Latents
 from truing.interventions.parts import (
     ActivationOp,
     Codebook,
@@ -47,6 +48,7 @@ __all__ = [
     "Conditional",
     "Dense",
     "Intervention",
+    "Latents",
     "LowRank",
     "Origin",
     "Part",
@@ -291,8 +293,8 @@ class Intervention:
         return Intervention(found if row is None else (*row.parts, *found))
 
     def rewrite(self, prompt: Prompt) -> Prompt:
-        """``prompt`` with this intervention's prefixes in front of its (last) user text, those of
-        the edits that it is about among them."""
+        """``prompt`` with this intervention's prefixes in front of its (first) user text, those of
+        the edits that it is about among them: a conversation begins with what the model is told."""
         prefix = "".join(part.text for part in self.for_prompt(prompt).prefixes)
         if not prefix:
             return prompt
@@ -304,9 +306,9 @@ class Intervention:
                 "a prompt prefix needs a user message; this chat has none",
                 "Add one, or ask with a plain string prompt.",
             )
-        last = users[-1]
-        message = Message("user", prefix + prompt[last].content)
-        return (*prompt[:last], message, *prompt[last + 1 :])
+        first = users[0]
+        message = Message("user", prefix + prompt[first].content)
+        return (*prompt[:first], message, *prompt[first + 1 :])
 
     def whole(self, arch: Arch) -> Rows:
         """A context manager inside which the whole model carries this change."""

@@ -49,7 +49,7 @@ class ContextConfig(MethodConfig):
 
 
 class InstructConfig(MethodConfig):
-    """What is said. ``text`` carries its own separator; in a chat it opens the last user message."""
+    """What is said. ``text`` carries its own separator; in a chat it opens the first user message."""
 
     text: str = Field(
         "Answer the question.\n", min_length=1, description="the text in front of every question"

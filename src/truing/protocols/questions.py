@@ -45,10 +45,10 @@ class Question:
 def applies(protocol: Protocol, probe: Probe) -> bool:
     """Whether ``protocol`` can measure ``probe`` at all.
 
-    Fluency needs a free answer. The likelihood scorers need two choices, or a probe that is
-    compared with the base model. Everything else can always be asked.
+    Fluency and the later turns of a conversation need a free answer. The likelihood scorers need
+    two choices, or a probe that is compared with the base model. Everything else can always be asked.
     """
-    if is_fluency(probe.aspect):
+    if is_fluency(probe.aspect) or probe.follows is not None:
         return not protocol.forced and protocol.truncation != "gold-length"
     if protocol.scorer in LIKELIHOOD_SCORERS:
         return len(probe.choices) >= 2 or not probe.accepted
@@ -111,6 +111,23 @@ def ask_for(protocol: Protocol, probe: Probe, base_text: str | None = None) -> Q
         return Question(prompt, "generate", gold=gold)
     choices = probe.choices if protocol.scorer in LIKELIHOOD_SCORERS else ()
     return Question(prompt, "score", continuation=gold, choices=choices)
+
+
+def next_ask_for(protocol: Protocol, probe: Probe, before: Question, answer: str) -> Question:
+    """The question for a probe that follows ``before``, to which the model said ``answer``.
+
+    Raises ``BadInput`` for a template that knows one turn only."""
+    prompt = TEMPLATES[protocol.template].after(before.prompt, answer, shown(probe.prompt))
+    return replace(ask_for(protocol, probe), prompt=prompt)
+
+
+def shown(prompt: Prompt) -> str:
+    """A prompt as a judge is shown it: of a chat, what was said, each turn after who said it."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n".join(f"{message.role}: {message.content}" for message in prompt)
 
 
 def _own_gold(protocol: Protocol, probe: Probe) -> str | None:

@@ -16,14 +16,16 @@ LLAMA2_SYSTEM = "You are a helpful, respectful and honest assistant."
 class Template:
     """One way of dressing a prompt.
 
-    ``text`` makes a prompt from the question's text. ``dress_chat`` says what happens to a prompt
-    that already is a chat: ``keep`` sends it as it is, ``last-user`` dresses its last user turn,
-    ``refuse`` raises ``BadInput``.
+    ``text`` makes a prompt from the question's text. ``next`` is what stands after an answer when a
+    conversation in plain text goes on. ``dress_chat`` says what happens to a prompt that already is a
+    chat: ``keep`` sends it as it is, ``last-user`` dresses its last user turn, ``refuse`` raises
+    ``BadInput``.
     """
 
     name: str
     summary: str
     text: Callable[[str], Prompt]
+    next: Callable[[str], str] | None = None
     dress_chat: str = "keep"
 
     def apply(self, prompt: Prompt) -> Prompt:
@@ -38,6 +40,19 @@ class Template:
                 "Use template=chat, which sends the chat through the tokenizer's own template.",
             )
         return self._dress_last_user(prompt)
+
+    def after(self, prompt: Prompt, answer: str, text: str) -> Prompt:
+        """The conversation of ``prompt``, the model's ``answer``, and ``text`` as the next turn.
+
+        Raises ``BadInput`` where plain text has no way to go on."""
+        if not isinstance(prompt, str):
+            return (*prompt, Message("assistant", answer), Message("user", text))
+        if self.next is None:
+            raise BadInput(
+                f"template '{self.name}' has one turn, and this probe goes on with a conversation",
+                "Use template=chat, bare or qa-instruction.",
+            )
+        return f"{prompt.rstrip()} {answer}{self.next(text)}"
 
     def _dress_last_user(self, chat: Chat) -> Chat:
         turns = [i for i, message in enumerate(chat) if message.role == "user"]
@@ -57,6 +72,14 @@ def _qa(text: str) -> Prompt:
     return f"Please answer the question:\n\nQ: {text}\nA:"
 
 
+def _next_line(text: str) -> str:
+    return f"\n{text}"
+
+
+def _next_qa(text: str) -> str:
+    return f"\nQ: {text}\nA:"
+
+
 def _chat(text: str) -> Prompt:
     return (Message("user", text),)
 
@@ -69,11 +92,12 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {
         t.name: t
         for t in (
-            Template("bare", "the prompt unchanged", _bare),
+            Template("bare", "the prompt unchanged", _bare, _next_line),
             Template(
                 "qa-instruction",
                 "an instruction, 'Q:', the prompt, 'A:' (Yang et al. 2025)",
                 _qa,
+                _next_qa,
                 "last-user",
             ),
             Template("chat", "one user turn in the tokenizer's own chat template", _chat),
@@ -81,7 +105,7 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
                 "llama2",
                 "hand-written Llama-2 markup with its trailing </s>, as published, for comparison",
                 _llama2,
-                "refuse",
+                dress_chat="refuse",
             ),
         )
     }

@@ -49,7 +49,10 @@ class Keys:
         self, made_from: str, case: Case, probe: Probe, protocol: str, moment: Moment, step: int
     ) -> str:
         """The key of one row. ``made_from`` identifies the requests in force, in order."""
-        return digest(self.shared, made_from, case.id, asdict(probe), protocol, moment, step)
+        facts = asdict(probe)
+        if probe.follows is None:
+            del facts["follows"]
+        return digest(self.shared, made_from, case.id, facts, protocol, moment, step)
 
 
 def requests_in_force(before: str, requests: Sequence[EditRequest]) -> str:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from truing.errors import TruingError
 from truing.interventions.intervention import Intervention
 from truing.protocols.protocol import Protocol
-from truing.protocols.questions import Question
+from truing.protocols.questions import Question, next_ask_for, shown
 from truing.runs.asking import Answer, Asked, Unanswered, answers, questions
 from truing.runs.capability import Protocols
 from truing.runs.keys import Keys
 from truing.runs.making import Failed, Made
 from truing.runs.schedule import Sheet
 from truing.seeds import Seeds
-from truing.types import Probe, Prompt, Response, Row
+from truing.types import Probe, Response, Row
 
 if TYPE_CHECKING:
     from truing.models.handle import Model
+
+
+Asking = Question | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,17 @@ class Measuring:
         """Rows of all probes under all protocols, sheet i asked under ``under[i]``, in mixed
         batches. Sheets whose edit failed give rows that say so."""
         lines = list(self._lines(sheets))
-        asked, base = self._unedited(lines)
-        return self._edited(lines, asked, base, [under[line.index] for line in lines])
+        opening, base = self._unedited(lines)
+        return self._edited(lines, opening, base, [under[line.index] for line in lines])
 
     def rows_under(self, sheets: Sequence[Sheet], total: Intervention) -> list[Row]:
         """The same with every sheet under ``total``, which the whole model carries meanwhile."""
         lines = list(self._lines(sheets))
-        asked, base = self._unedited(lines)
+        opening, base = self._unedited(lines)
         if total.prompt_only:
-            return self._edited(lines, asked, base, [total] * len(lines))
+            return self._edited(lines, opening, base, [total] * len(lines))
         with self.model.using(total):
-            return self._edited(lines, asked, base, [None] * len(lines))
+            return self._edited(lines, opening, base, [None] * len(lines))
 
     def unedited(self, sheets: Sequence[Sheet]) -> dict[str, Answer]:
         """What the model answers without any edit, by the keys of the rows."""
@@ -74,21 +77,23 @@ class Measuring:
             for protocol, probe in self.protocols.of(sheet.case.probes):
                 yield Line(i, sheet, protocol, probe)
 
-    def _unedited(self, lines: Sequence[Line]) -> tuple[list[Question | Unanswered], list[Answer]]:
-        """The questions, and what the model answers without any edit."""
-        wanted = [(line.protocol, line.probe) for line in lines]
-        asked = questions(self.model, wanted, [self._seed(line) for line in lines])
-        return asked, self._answers(lines, asked, [None] * len(lines))
+    def _unedited(self, lines: Sequence[Line]) -> tuple[dict[int, Asking], list[Answer]]:
+        """The questions that open, and what the model answers to all without any edit."""
+        first = [i for i, line in enumerate(lines) if line.probe.follows is None]
+        wanted = [(lines[i].protocol, lines[i].probe) for i in first]
+        seeds = [self._seed(lines[i]) for i in first]
+        opening = dict(zip(first, questions(self.model, wanted, seeds), strict=True))
+        return opening, self._talk(lines, opening, [None] * len(lines))[1]
 
     def _edited(
         self,
         lines: Sequence[Line],
-        asked: Sequence[Question | Unanswered],
+        opening: Mapping[int, Asking],
         base: Sequence[Answer],
         under: Sequence[Made | None],
     ) -> list[Row]:
         begun = time.perf_counter()
-        told = self._answers(lines, asked, under)
+        asked, told = self._talk(lines, opening, under)
         seconds = (time.perf_counter() - begun) / max(1, len(lines))
         return [
             self._row(line, self._prompt(question, change), answer, unedited, seconds)
@@ -97,10 +102,36 @@ class Measuring:
             )
         ]
 
+    def _talk(
+        self,
+        lines: Sequence[Line],
+        opening: Mapping[int, Asking],
+        under: Sequence[Made | None],
+    ) -> tuple[list[Asking], list[Answer]]:
+        """All questions and answers: those that open conversations, then turn after turn, each after
+        what the model answered before."""
+        asked, told = dict(opening), dict[int, Answer]()
+        at = {(line.index, line.protocol.id, line.probe.id): i for i, line in enumerate(lines)}
+        turn = list(opening)
+        while turn:
+            answered = self._answers(
+                [lines[i] for i in turn], [asked[i] for i in turn], [under[i] for i in turn]
+            )
+            told |= dict(zip(turn, answered, strict=True))
+            turn = []
+            for i, line in enumerate(lines):
+                before = at.get((line.index, line.protocol.id, line.probe.follows or ""))
+                if i not in asked and before in told:
+                    asked[i] = _next(line, asked[before], told[before])
+                    turn.append(i)
+        lost = Unanswered("the question that it follows is not asked")
+        everything = range(len(lines))
+        return [asked.get(i, lost) for i in everything], [told.get(i, lost) for i in everything]
+
     def _answers(
         self,
         lines: Sequence[Line],
-        asked: Sequence[Question | Unanswered],
+        asked: Sequence[Asking],
         under: Sequence[Made | None],
     ) -> list[Answer]:
         found: dict[int, Answer] = {}
@@ -115,7 +146,7 @@ class Measuring:
         found |= dict(zip(can, answers(self.model, list(can.values())), strict=True))
         return [found[i] for i in range(len(asked))]
 
-    def _prompt(self, question: Question | Unanswered, change: Made | None) -> str:
+    def _prompt(self, question: Asking, change: Made | None) -> str:
         """The text as sent; of a question that cannot be sent, what is known of it."""
         if isinstance(question, Unanswered):
             return ""
@@ -152,14 +183,16 @@ class Measuring:
             group=line.probe.group,
             seconds=seconds if isinstance(told, Response) else None,
             error=told.reason if isinstance(told, Unanswered) else None,
-            question=_plain(line.probe.prompt),
+            question=shown(line.probe.prompt),
+            choices=() if line.protocol.forced else line.probe.choices,
         )
 
 
-def _plain(prompt: Prompt) -> str:
-    """A prompt as a judge is shown it: of a chat, what was said, each turn after who said it."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return prompt[0].content
-    return "\n".join(f"{message.role}: {message.content}" for message in prompt)
+def _next(line: Line, before: Asking, answer: Answer) -> Asking:
+    """The question of the next turn, after what was asked and answered before."""
+    if isinstance(before, Unanswered) or isinstance(answer, Unanswered):
+        return Unanswered("the question before it has no answer")
+    try:
+        return next_ask_for(line.protocol, line.probe, before, answer.text.strip())
+    except TruingError as error:
+        return Unanswered(error.what)

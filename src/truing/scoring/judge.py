@@ -83,6 +83,10 @@ JUDGES: Registry[Judge] = Registry(
             "the answer says the accepted word (good, bad, reasonable, true, ...) or its like",
         ),
         "number": Entry(f"{_RULES}.choices:NUMBER", "the answer gives the accepted number"),
+        "as-asked": Entry(
+            f"{_RULES}.choices:AS_ASKED",
+            "read as the question asks: an option, yes or no, a label's word, one of two actions, a text",
+        ),
         "yes-no-published": Entry(
             f"{_RULES}.choices:YES_NO_PUBLISHED",
             "answer and label hold one another as characters (HalluEditBench)",
@@ -98,6 +102,10 @@ JUDGES: Registry[Judge] = Registry(
         "number-published": Entry(
             f"{_RULES}.choices:NUMBER_PUBLISHED",
             "the number's digits stand anywhere in the answer (BehaviorBench)",
+        ),
+        "as-asked-strict": Entry(
+            f"{_RULES}.strict:AS_ASKED_STRICT",
+            "as-asked, with answers that cannot be read, or decline, as wrong",
         ),
         "word-label-strict": Entry(
             f"{_RULES}.strict:WORD_LABEL_STRICT",
@@ -138,6 +146,7 @@ _COMPANIONS: dict[str, tuple[str, ...]] = {
     "option": ("letter-published",),
     "word-label": ("word-label-published",),
     "number": ("number-published",),
+    "as-asked": ("as-asked-strict",),
     "likelihood": ("likelihood-per-token",),
     SAME_AS_BASE: ("same-as-base-tokens", "same-as-base-loose"),
 }

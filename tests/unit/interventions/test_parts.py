@@ -157,7 +157,7 @@ def test_sums_keep_both_memos_and_both_requests() -> None:
     assert (a + Intervention()).id == a.id == (Intervention() + a).id
 
 
-def test_prefixes_go_in_front_of_the_last_user_message() -> None:
+def test_prefixes_open_the_first_user_message() -> None:
     iv = Intervention((PromptPrefix("Fact. "), PromptPrefix("Fact 2. ")))
     chat = (
         Message("system", "s"),
@@ -167,7 +167,7 @@ def test_prefixes_go_in_front_of_the_last_user_message() -> None:
     )
     changed = iv.rewrite(chat)
     assert isinstance(changed, tuple)
-    assert [m.content for m in changed] == ["s", "one", "a", "Fact. Fact 2. two"]
+    assert [m.content for m in changed] == ["s", "Fact. Fact 2. one", "a", "two"]
     assert iv.prompt_only
     assert iv.per_row
 

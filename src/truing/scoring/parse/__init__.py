@@ -6,6 +6,7 @@ that declines, hedges or names several abstains. How published code reads the sa
 """
 
 from truing.scoring.parse.choices import LETTERS as LETTERS
+from truing.scoring.parse.choices import choice as choice
 from truing.scoring.parse.choices import letter as letter
 from truing.scoring.parse.choices import options_in as options_in
 from truing.scoring.parse.numbers import Scale as Scale

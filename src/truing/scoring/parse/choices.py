@@ -55,6 +55,29 @@ def letter(text: str, letters: str = "ABCD", options: Sequence[str] = ()) -> Par
     return Parsed("invalid", None, "no letter and no single option in it")
 
 
+def choice(text: str, choices: Sequence[str]) -> Parsed:
+    """The one of ``choices``, as it is written there, that ``text`` names by its words.
+
+    In order: the whole text of one; a refusal (abstain); exactly one in the text, of which denied
+    ones do not count; several, or a hedge (abstain).
+    """
+    marks = "".join(chr(ord("\ue000") + i) for i in range(len(choices)))
+    texts = dict(zip(marks, choices, strict=True))
+    if not plain(text):
+        return EMPTY
+    equal = _equal(plain(text), marks, choices)
+    if len(equal) == 1:
+        return Parsed("answer", texts[equal.pop()], "the whole text of one")
+    if refuses(text):
+        return DECLINES
+    held = _held(text, marks, choices)
+    if len(held) == 1:
+        return Parsed("answer", texts[held.pop()], "the only one in it")
+    if held or hedges(text):
+        return Parsed("abstain", None, "names several" if held else "leaves it open")
+    return Parsed("invalid", None, "none of the choices is in it")
+
+
 def options_in(question: str) -> tuple[str, ...]:
     """The texts of the lettered options that ``question`` shows, in the order A, B, C, ...
 

@@ -12,14 +12,15 @@ from functools import partial
 
 from truing.scoring import health, parse
 from truing.scoring.parse import published
-from truing.scoring.rules.texts import Rule, Ruling, TextRule
+from truing.scoring.rules.texts import CONTAINS, Rule, Ruling, TextRule
 from truing.types import Row
 
 Reader = Callable[[str], parse.Parsed]
 NOTHING_TO_FIND: Ruling = ("invalid", None, "no accepted answer of this kind")
 
 
-def _chosen(read: Reader, answer: str, row: Row) -> Ruling:
+def chosen(read: Reader, answer: str, row: Row) -> Ruling:
+    """What ``read`` finds in the answer against what it finds in the accepted ones."""
     wanted = _wanted(read, row)
     if not wanted:
         return NOTHING_TO_FIND
@@ -43,11 +44,11 @@ def _compared(said: parse.Parsed, wanted: frozenset[str]) -> Ruling:
 
 
 def _yes_no(answer: str, row: Row) -> Ruling:
-    return _chosen(parse.yes_no, answer, row)
+    return chosen(parse.yes_no, answer, row)
 
 
 def _letter(answer: str, row: Row) -> Ruling:
-    return _chosen(parse.letter, answer, row)
+    return chosen(parse.letter, answer, row)
 
 
 def _option(answer: str, row: Row) -> Ruling:
@@ -55,17 +56,44 @@ def _option(answer: str, row: Row) -> Ruling:
     if not options:
         return "invalid", None, "the question shows no lettered options"
     letters = parse.LETTERS[: len(options)]
-    return _chosen(lambda text: parse.letter(text, letters, options), answer, row)
+    return chosen(lambda text: parse.letter(text, letters, options), answer, row)
 
 
 def _word_label(answer: str, row: Row) -> Ruling:
     readers = [partial(parse.word_label, labels=labels) for labels in parse.VOCABULARIES]
     read = next((reader for reader in readers if _wanted(reader, row)), None)
-    return NOTHING_TO_FIND if read is None else _chosen(read, answer, row)
+    return NOTHING_TO_FIND if read is None else chosen(read, answer, row)
+
+
+def _named_choice(answer: str, row: Row) -> Ruling:
+    return chosen(lambda text: parse.choice(text, row.choices), answer, row)
+
+
+def _declines(answer: str, row: Row) -> Ruling:
+    if health.is_empty(answer):
+        return "degenerate", 0.0, "empty answer"
+    if parse.refuses(answer) or parse.hedges(answer):
+        return "correct", 1.0, "declines or leaves it open"
+    return "wrong", 0.0, "answers"
+
+
+def _as_asked(answer: str, row: Row) -> Ruling:
+    """By what the question and its accepted answers are: a refusal, lettered options, a word of a
+    label, one of the probe's choices; else any text that holds an accepted one."""
+    if row.accepted and all(map(parse.refuses, row.accepted)):
+        return _declines(answer, row)
+    lettered = bool(parse.options_in(row.question or row.prompt))
+    words = all(len(accepted.split()) <= 2 for accepted in row.accepted)
+    offered = ((_option, lettered), (_word_label, words), (_named_choice, bool(row.choices)))
+    for rule, there in offered:
+        found = rule(answer, row) if there else NOTHING_TO_FIND
+        if found != NOTHING_TO_FIND:
+            return found
+    return CONTAINS.rule(answer, row)
 
 
 def _number(answer: str, row: Row) -> Ruling:
-    return _chosen(parse.number, answer, row)
+    return chosen(parse.number, answer, row)
 
 
 def _published(found: Callable[[str, str], bool]) -> Rule:
@@ -93,6 +121,7 @@ LETTER = TextRule("letter", _letter)
 OPTION = TextRule("option", _option)
 WORD_LABEL = TextRule("word-label", _word_label)
 NUMBER = TextRule("number", _number)
+AS_ASKED = TextRule("as-asked", _as_asked)
 YES_NO_PUBLISHED = TextRule("yes-no-published", _published(published.held_either_way))
 LETTER_PUBLISHED = TextRule("letter-published", _published(published.held_either_way))
 WORD_LABEL_PUBLISHED = TextRule("word-label-published", _good_bad_published)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from truing.scoring import health
 from truing.scoring.judge import Judge, verdict
-from truing.scoring.rules.choices import NOTHING_TO_FIND, WORD_LABEL
+from truing.scoring.rules.choices import AS_ASKED, NOTHING_TO_FIND, WORD_LABEL
 from truing.scoring.rules.texts import Ruling, TextRule
 from truing.types import Row, Verdict
 
@@ -64,5 +64,6 @@ def _ends_with(answer: str, row: Row) -> Ruling:
     return "wrong", 0.0, "no number in it" if said is None else f"ends with {said}"
 
 
+AS_ASKED_STRICT = Strict("as-asked-strict", AS_ASKED)
 WORD_LABEL_STRICT = Strict("word-label-strict", WORD_LABEL)
 FINAL_NUMBER = TextRule("final-number", _ends_with)
