@@ -70,7 +70,8 @@ class Benchmark:
     ``read`` gives the records, where they are not simply those of one file (several files, two records
     for one case); it raises ``BadInput`` for what cannot be used as a whole.
     ``cases`` gets the options and gives cases with distinct ids, in an order whose beginning is a fair
-    sample. ``paper`` is where the benchmark is defined. ``own_data``: the records are the user's, who
+    sample. ``together`` gets the selected cases, all usable ones and the options, and gives the selected
+    cases with what they are asked of the others. ``paper`` is where the benchmark is defined. ``own_data``: the records are the user's, who
     can mend bad ones; those of published data are as they are.
     """
 
@@ -81,6 +82,7 @@ class Benchmark:
     forms: tuple[Form, ...] = ()
     read: Callable[[Path, Any], Contents] = one_file
     cases: Callable[[Any], Sequence[Case]] | None = None
+    together: Callable[[Sequence[Case], Sequence[Case], Any], Sequence[Case]] | None = None
     own_data: bool = False
 
 
@@ -268,6 +270,8 @@ def _made(
     if not picked:
         raise _nothing_left(benchmark.name, selection, len(cases))
     sampling = selection.record(len(cases), len(picked), [case.id for case in picked])
+    if benchmark.together is not None:
+        picked = list(benchmark.together(picked, cases, options))
     return Loaded(
         benchmark.name, options.dataset(benchmark.name), "embedded", options.model_dump(mode="json"),
         tuple(picked), (), (), source, sampling,
@@ -301,6 +305,8 @@ def _from_file(benchmark: Benchmark, options: Options, path: Path, selection: Se
             f"{path}: {count} {verb}: {bad[0]}",
             "Mend the file, or check the benchmark's name and options.",
         )
+    if benchmark.together is not None:
+        cases = list(benchmark.together(cases, _usable(benchmark, options, records, ids), options))
     _note_conflicts(cases, notes)
     sampling = selection.record(len(records), len(picked), [case.id for case in cases])
     found = "+".join(sorted({form.name for i in picked if (form := forms[i]) is not None}))
@@ -308,6 +314,20 @@ def _from_file(benchmark: Benchmark, options: Options, path: Path, selection: Se
         benchmark.name, options.dataset(benchmark.name), found, options.model_dump(mode="json"),
         tuple(cases), tuple(bad), notes.notes(), contents.source, sampling,
     )  # fmt: skip
+
+
+def _usable(
+    benchmark: Benchmark, options: Options, records: Sequence[Record], ids: Sequence[str]
+) -> list[Case]:
+    """The cases of all records that can be used; what is said of them is said of the selected ones."""
+    found = []
+    for record, id in zip(records, ids, strict=True):
+        try:
+            form = form_of(benchmark.forms, record)
+            found.append(_case(benchmark, options, record, form, id, Notebook()))
+        except Rejected:
+            continue
+    return found
 
 
 def _nothing_left(name: str, selection: Selection, total: int) -> BadInput:

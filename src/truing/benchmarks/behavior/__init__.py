@@ -1,0 +1,1 @@
+"""Scenarios that say how an agent should act: what is edited, what is asked, what is right."""
