@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from asking import make
@@ -75,10 +76,11 @@ FEW: dict[str, dict[str, Any]] = {
 }
 """Settings that keep tiny runs short. Methods that are not listed run with their defaults."""
 METHOD_NAMES = [name for name in METHODS if name != "none"]
-CONTROLS = ("random_direction", "shuffled_pairs")
+CONTROLS = ("random_direction", "shuffled_pairs", "neutral_prefix")
 """Methods that are not meant to work."""
-UNSIGNED = ("ablation", "actadd")
-"""Methods that promote neither side of a pair: one takes the difference away, one replays a prompt."""
+UNSIGNED = ("ablation", "actadd", "sae_clamp")
+"""Methods that promote neither side of a pair: one takes the difference away, one replays a prompt, one
+sets a feature, here of noise."""
 EDITING = [
     name
     for name in METHOD_NAMES
@@ -100,6 +102,8 @@ class Bench:
             values |= {"path": tuned_elsewhere(self.model, self.stats)}
         if method.needs_stats:
             values |= {"stats": self.stats, "allow_other_stats": True}
+        if name == "sae_clamp":
+            values |= {"path": features(self.model, self.stats)}
         if name == "serac":
             values |= {"checkpoint": unlearned(self.model, self.stats), "allow_other_base": True}
         if name == "mend" and not self.model.arch.is_moe:
@@ -151,6 +155,24 @@ def unlearned(model: Model, beside: Path) -> Path:
             for slot in slots
         ]
         serac_checkpoint.save(header, scope, factors, folder)
+    return folder
+
+
+def features(model: Model, beside: Path) -> Path:
+    """A sparse autoencoder of noise, whose features are all active."""
+    folder = beside.with_name(f"{beside.name}-features")
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        generator = torch.Generator().manual_seed(0)
+        width = model.arch.d_model
+        tensors = {
+            "W_enc": torch.randn(width, 8, generator=generator) / width,
+            "W_dec": torch.randn(8, width, generator=generator),
+            "b_enc": torch.ones(8),
+            "b_dec": torch.zeros(width),
+        }
+        save_file(tensors, folder / "sae_weights.safetensors")
+        (folder / "cfg.json").write_text('{"hook_name": "blocks.1.hook_resid_post"}')
     return folder
 
 
@@ -210,7 +232,7 @@ def test_keeps_its_promises(family: str, dtype: str, name: str, tmp_path: Path) 
     assert torch.allclose(own.logprobs(None, again)[1], rowwise, atol=1e-5)
     chained = own.make(name, [B], so_far=iv)
     assert chained.origin.requests == ("a", "b")
-    assert (chained.id == iv.id) is (name == "instruct")  # which is said once
+    assert (chained.id == iv.id) is (name in ("instruct", "neutral_prefix"))  # said once
     assert not state_differs(before, own.model)
 
 

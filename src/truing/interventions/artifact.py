@@ -22,7 +22,13 @@ from torch import Tensor
 from truing.errors import BadInput, CannotLoad, NotPossible, TruingError, WrongBase
 from truing.interventions import op_headers
 from truing.interventions.conditional import Conditional
-from truing.interventions.fit import Fit, check_codebook, check_conditional, check_routed
+from truing.interventions.fit import (
+    Fit,
+    check_codebook,
+    check_conditional,
+    check_routed,
+    check_vector,
+)
 from truing.interventions.intervention import Base, Intervention, Origin
 from truing.interventions.op_headers import ConditionalPart, OpPart
 from truing.interventions.ops import OPS
@@ -180,7 +186,7 @@ def load(
         try:
             Fit(model.arch).targets(iv.weights)
             for op in iv.ops:
-                model.arch.site(op.site, op.layer)
+                check_vector(model.arch, op)
             for waiting in iv.conditional:
                 check_conditional(model.arch, waiting)
             for memory in iv.scoped:
@@ -296,7 +302,7 @@ def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     if isinstance(part, Routed):
         return split(part)
     if isinstance(part, ActivationOp):
-        return op_headers.op_header(part), {"vector": part.vector}
+        return op_headers.op_header(part), part.tensors
     if isinstance(part, Conditional):
         return op_headers.split(part)
     delta = part.delta
@@ -357,7 +363,7 @@ def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
         tensors_of = (tensor("keys"), tensor("values"), tensor("radii"))
         return Codebook(part.param, *tensors_of, decides=part.decides)
     if isinstance(part, OpPart):
-        return op_headers.op_of(part, tensor("vector"))
+        return op_headers.op_of(part, tensor("vector"), tensor)
     if isinstance(part, ConditionalPart):
         return op_headers.join(part, tensor)
     if isinstance(part, LowRankPart):

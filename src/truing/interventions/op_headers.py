@@ -1,7 +1,9 @@
 """Activation ops on disk, alone or waiting for conditions: what goes into ``intervention.json``, and
 the names of the tensors.
 
-Of a conditional part, the vector of op n is called ``ops.<n>``, that of condition n ``conditions.<n>``.
+The vector of an op is called ``vector``, its latents ``latents.<name>`` where it reads any. Of a
+conditional part, the vector of op n is called ``ops.<n>``, its latents ``ops.<n>.latents.<name>``, and the
+vector of condition n ``conditions.<n>``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from truing.interventions.conditional import Condition, Conditional, Meets, Rule, Similarity
+from truing.interventions.latents import Latents
+from truing.interventions.ops import OPS
 from truing.interventions.parts import ActivationOp
 from truing.models.positions import Positions
 
@@ -51,7 +55,7 @@ class ConditionalPart(_Strict):
 
 
 def op_header(part: ActivationOp) -> OpPart:
-    """The header of ``part``, without its vector."""
+    """The header of ``part``, without its tensors."""
     return OpPart(
         site=part.site,
         layer=part.layer,
@@ -63,8 +67,10 @@ def op_header(part: ActivationOp) -> OpPart:
     )
 
 
-def op_of(header: OpPart, vector: Tensor) -> ActivationOp:
-    """The op again."""
+def op_of(header: OpPart, vector: Tensor, tensor: Callable[[str], Tensor]) -> ActivationOp:
+    """The op again; ``tensor`` gives each tensor besides its vector by its name."""
+    names = ("weight", "bias", "threshold")
+    reads = OPS.get(header.op).reads
     return ActivationOp(
         site=header.site,
         layer=header.layer,
@@ -74,12 +80,17 @@ def op_of(header: OpPart, vector: Tensor) -> ActivationOp:
         scale=header.scale,
         low=header.low,
         high=header.high,
+        latents=Latents(*(tensor(f"latents.{name}") for name in names)) if reads else None,
     )
 
 
 def split(part: Conditional) -> tuple[ConditionalPart, dict[str, Tensor]]:
     """The header of ``part`` and its tensors by name."""
-    named = {f"ops.{n}": op.vector for n, op in enumerate(part.ops)}
+    named = {
+        f"ops.{n}.{name}".removesuffix(".vector"): tensor
+        for n, op in enumerate(part.ops)
+        for name, tensor in op.tensors.items()
+    }
     named |= {f"conditions.{n}": asked.vector for n, asked in enumerate(part.conditions)}
     conditions = tuple(
         Asked(
@@ -98,7 +109,10 @@ def split(part: Conditional) -> tuple[ConditionalPart, dict[str, Tensor]]:
 
 def join(header: ConditionalPart, tensor: Callable[[str], Tensor]) -> Conditional:
     """The part again; ``tensor`` gives each by its name."""
-    ops = tuple(op_of(op, tensor(f"ops.{n}")) for n, op in enumerate(header.ops))
+    ops = tuple(
+        op_of(op, tensor(f"ops.{n}"), _within(f"ops.{n}", tensor))
+        for n, op in enumerate(header.ops)
+    )
     conditions = tuple(
         Condition(
             site=asked.site,
@@ -112,3 +126,7 @@ def join(header: ConditionalPart, tensor: Callable[[str], Tensor]) -> Conditiona
         for n, asked in enumerate(header.conditions)
     )
     return Conditional(ops, conditions, header.rule)
+
+
+def _within(name: str, tensor: Callable[[str], Tensor]) -> Callable[[str], Tensor]:
+    return lambda role: tensor(f"{name}.{role}")

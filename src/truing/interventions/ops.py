@@ -3,7 +3,8 @@
 Every op is one pure function over the rows that carry it, so that rows with other vectors and
 strengths share one call: ``acts_R_T_D`` float32, ``vectors_R_M_D`` float32, ``scale_R``,
 ``low_R``, ``high_R`` float32; returns new activations of the same shape. Positions are masked by
-the caller.
+the caller. An op that ``reads`` gets the latents ``(R, T, M)`` in place of the activations
+(:mod:`truing.interventions.latents`) and returns what is added to them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Run = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 class Op:
     """One activation op. ``prepare`` turns an op's vector into the ``(m, d)`` that ``run`` reads.
 
-    ``graded``: scale 0 leaves activations as they are, so that scale is how much of the op there is.
+    ``several``: vectors may be ``(m, d)``. ``bounded``: takes ``low`` and ``high``. ``reads``: takes
+    latents, one per vector. ``graded``: scale 0 leaves activations as they are, so that scale
+    is how much of the op there is.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Op:
     several: bool
     bounded: bool
     graded: bool = True
+    reads: bool = False
 
     def check(self, part: ActivationOp) -> None:
         """Raise BadInput where ``part`` does not fit."""
@@ -60,10 +64,25 @@ class Op:
             raise BadInput(f"{where}: low {part.low} is above high {part.high}", "Swap them.")
         if self.prepare is not _as_is:
             self.prepare(vector)
+        self._check_latents(part, where)
+
+    def _check_latents(self, part: ActivationOp, where: str) -> None:
+        if not self.reads and part.latents is not None:
+            raise BadInput(f"{where}: reads no latents", "Leave 'latents' out.")
+        if not self.reads:
+            return
+        if part.latents is None:
+            raise BadInput(f"{where}: no latents are given", "Say what it reads: Latents(...).")
+        got, want = tuple(part.latents.weight.shape), tuple(_as_is(part.vector).shape)
+        if got != want:
+            raise BadInput(
+                f"{where}: the latents' weight has shape {got}, the vectors {want}",
+                "Give one latent per vector, of the same width.",
+            )
 
 
 def _as_is(vector: Tensor) -> Tensor:
-    return vector.float().reshape(1, -1)
+    return vector.float().reshape(-1, vector.shape[-1])
 
 
 def _unit(vector: Tensor) -> Tensor:
@@ -132,12 +151,32 @@ def _clamp(acts: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tens
     return acts + scale[:, None, None] * (inside - along) @ vectors
 
 
+def _low_rank(read: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """``scale z B`` with ``z = A h + b``: LoReFT (Wu et al. 2024, equation 2: ``A = W - R``,
+    ``B = R``) and LM-Steer (Han et al. 2024: ``b = 0``). With a gate: a feature times ``1 + scale``."""
+    return scale[:, None, None] * (read @ vectors)
+
+
+def _feature_clamp(
+    read: Tensor, vectors: Tensor, scale: Tensor, low: Tensor, high: Tensor
+) -> Tensor:
+    """``scale (z' - z) d`` with the feature ``z`` moved into [low, high]: equal bounds set it, ``low``
+    alone raises it where it is lower. What the dictionary does not reconstruct stays as it is
+    (Templeton et al. 2024, "Scaling Monosemanticity", methods of feature steering)."""
+    inside = read.maximum(low[:, None, None]).minimum(high[:, None, None])
+    return scale[:, None, None] * ((inside - read) @ vectors)
+
+
 ADD = Op("add", _as_is, _add, several=False, bounded=False)
 ADD_KEEP_NORM = Op("add-keep-norm", _as_is, _add_keep_norm, several=False, bounded=False)
 ABLATE = Op("ablate", _basis, _ablate, several=True, bounded=False)
 CLAMP = Op("clamp", _unit, _clamp, several=False, bounded=True)
 REPLACE_ALONG = Op(
     "replace-along", _direction, _replace_along, several=False, bounded=False, graded=False
+)
+LOW_RANK = Op("low-rank", _as_is, _low_rank, several=True, bounded=False, reads=True)
+FEATURE_CLAMP = Op(
+    "feature-clamp", _direction, _feature_clamp, several=False, bounded=True, reads=True
 )
 
 OPS: Registry[Op] = Registry(
@@ -154,6 +193,12 @@ OPS: Registry[Op] = Registry(
         ),
         "clamp": Entry(
             "truing.interventions.ops:CLAMP", "keep the coordinate along a direction in a range"
+        ),
+        "low-rank": Entry(
+            "truing.interventions.ops:LOW_RANK", "add a low-rank affine function of the activation"
+        ),
+        "feature-clamp": Entry(
+            "truing.interventions.ops:FEATURE_CLAMP", "keep a feature of a dictionary in a range"
         ),
     },
 )

@@ -18,6 +18,7 @@ from torch import Tensor
 from truing.errors import BadInput
 from truing.interventions.conditional import Conditional
 from truing.interventions.hashing import content_hash as _digest
+from truing.interventions.latents import Latents
 from truing.interventions.ops import OPS
 from truing.interventions.routed import Decides, Routed, anew
 from truing.interventions.scoped import Scoped
@@ -96,7 +97,8 @@ class ActivationOp:
 
     ``op`` names an entry of :data:`truing.interventions.ops.OPS`. ``vector`` is ``(d,)`` or, for
     ops over a subspace, ``(m, d)``. ``scale`` is the strength; ``low``/``high`` bound ``clamp`` in
-    units of the activation along the unit vector (``None``: unbounded on that side).
+    units of the activation along the unit vector, ``feature-clamp`` in units of the feature
+    (``None``: unbounded on that side). ``latents``: what an op that reads them reads, one per vector.
     """
 
     site: str
@@ -107,9 +109,16 @@ class ActivationOp:
     scale: float = 1.0
     low: float | None = None
     high: float | None = None
+    latents: Latents | None = None
 
     def __post_init__(self) -> None:
         OPS.get(self.op).check(self)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that it is made of, by name."""
+        read = {} if self.latents is None else self.latents.tensors
+        return {"vector": self.vector, **{f"latents.{name}": each for name, each in read.items()}}
 
     @cached_property
     def digest(self) -> str:
@@ -123,7 +132,7 @@ class ActivationOp:
             self.high,
             repr(self.positions),
         ]
-        return _digest(facts, self.vector)
+        return _digest(facts, *self.tensors.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +173,7 @@ class Codebook:
 
 @dataclass(frozen=True)
 class PromptPrefix:
-    """Text put in front of a string prompt or of the last user message, exactly as written.
+    """Text put in front of a string prompt or of the first user message, exactly as written.
 
     The text carries its own separator (a space or newline at its end). Several prefixes join in
     the order of the parts.

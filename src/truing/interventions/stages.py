@@ -20,6 +20,7 @@ from torch import Tensor
 from truing.errors import NotPossible
 from truing.interventions.conditional import Condition, Conditional, Rule, similarities
 from truing.interventions.fit import check_conditional
+from truing.interventions.latents import read
 from truing.interventions.ops import OPS
 from truing.interventions.parts import ActivationOp, Part
 from truing.interventions.routes import reads_prompt
@@ -139,6 +140,7 @@ class Acting:
         self._met = met
         self._run = op.run
         self._vectors_E_M_D = torch.stack([op.prepare(o.vector.detach().cpu()) for o in ops])
+        self._latents = _latents(ops)
         self._numbers_3_E = torch.tensor(
             [
                 [o.scale for o in ops],
@@ -164,9 +166,14 @@ class Acting:
             mask_R_T = mask_R_T & self._open(which_R, rows_R, n_rows)[:, None]
         whole = self.seats.rows_R is None
         acts_R_T_D = acts_B_T_D if whole else acts_B_T_D[rows_R.to(home)]
-        vectors_R_M_D = self._vectors_E_M_D[which_R].to(home)
-        scale_R, low_R, high_R = self._numbers_3_E[:, which_R].to(home)
-        new = self._run(acts_R_T_D.float(), vectors_R_M_D, scale_R, low_R, high_R)
+        vectors_R_M_D = _rows(self._vectors_E_M_D.to(home), which_R)
+        numbers_3_R = self._numbers_3_E[:, which_R].to(home)
+        wide_R_T_D = acts_R_T_D.float()
+        if self._latents:
+            read_R_T_M = read(wide_R_T_D, *(_rows(t.to(home), which_R) for t in self._latents))
+            new = wide_R_T_D + self._run(read_R_T_M, vectors_R_M_D, *numbers_3_R)
+        else:
+            new = self._run(wide_R_T_D, vectors_R_M_D, *numbers_3_R)
         new = torch.where(mask_R_T.to(home)[:, :, None], new.to(acts_R_T_D.dtype), acts_R_T_D)
         return new if whole else acts_B_T_D.index_copy(0, rows_R.to(home), new)
 
@@ -175,6 +182,21 @@ class Acting:
         met_R_C, for_R_C = self._met.of(rows_R, n_rows), self._for_E_C[which_R]
         every_R, some_R = (met_R_C | ~for_R_C).all(1), (met_R_C & for_R_C).any(1)
         return torch.where(self._all_E[which_R], every_R, some_R)
+
+
+def _latents(ops: Sequence[ActivationOp]) -> tuple[Tensor, ...]:
+    """Weights ``(E, M, D)``, biases and thresholds ``(E, M)`` of ops that read latents, float32."""
+    found = [tuple(op.latents.tensors.values()) for op in ops if op.latents is not None]
+    return tuple(
+        torch.stack([t.detach().cpu().float() for t in each]) for each in zip(*found, strict=True)
+    )
+
+
+def _rows(entries: Tensor, which_R: Tensor) -> Tensor:
+    """Every row's entry; a lone entry is shared, not copied."""
+    if len(entries) == 1:
+        return entries.expand(len(which_R), *entries.shape[1:])
+    return entries[which_R.to(entries.device)]
 
 
 Stage = Asked | Acting

@@ -35,6 +35,11 @@ class MethodConfig(BaseModel):
         description="scale the result to change neutral text by this much: nats per token, "
         "KL(base || changed)",
     )
+    repair: Literal["old", "base"] | None = Field(
+        None,
+        description="after the edit, edit back: to the request's old target, or to the base model's "
+        "own answer",
+    )
     template: str | None = Field(
         None,
         description=f"train under this text, {SLOT} is where the prompt goes; "
@@ -80,12 +85,25 @@ class MakeEach(Protocol):
     ) -> list[Intervention]: ...
 
 
+class Copy(Protocol):
+    def __call__(
+        self,
+        model: Model,
+        requests: Sequence[EditRequest],
+        config: Any,
+        made: Intervention,
+        so_far: Intervention | None = None,
+    ) -> Intervention: ...
+
+
 @dataclass(frozen=True)
 class Method:
     """A method as the rest of Truing sees it.
 
     ``make`` returns the TOTAL intervention relative to the base (``so_far`` included).
     ``each``, where offered, makes many independent interventions together.
+    ``copy``, where offered, makes it from what the method that its config names in ``like`` has made
+    of the same requests, which then is not made again: a control.
     ``needs_old``: requests name the old answer too, the side of a pair that is to be suppressed.
     ``batch``: several requests in one call. ``sequential``: accepts ``so_far``.
     ``tunes``: settings that say how strongly it acts, the most telling first. They and the layers
@@ -104,6 +122,7 @@ class Method:
     batch: bool = True
     sequential: bool = True
     each: MakeEach | None = None
+    copy: Copy | None = None
     tunes: tuple[str, ...] = ()
 
 
@@ -191,6 +210,22 @@ METHODS: Registry[Method] = Registry(
             "truing.methods.steering.trained:TRAINED_VECTOR",
             "a vector trained to prefer one side of contrast pairs, added to the residual stream",
         ),
+        "loreft": Entry(
+            "truing.methods.steering.loreft:LOREFT",
+            "a low-rank edit of the residual stream, trained on the promoted sides of all pairs",
+        ),
+        "reft_r1": Entry(
+            "truing.methods.steering.reft_r1:REFT_R1",
+            "a direction trained to detect the promoted side and to bring it about, added",
+        ),
+        "lm_steer": Entry(
+            "truing.methods.steering.lm_steer:LM_STEER",
+            "a low-rank map of what the head reads, trained on the promoted sides of all pairs",
+        ),
+        "sae_clamp": Entry(
+            "truing.methods.steering.sae:SAE_CLAMP",
+            "a feature of a sparse autoencoder, set to a multiple of its largest activation",
+        ),
         "actadd": Entry(
             "truing.methods.steering.actadd:ACTADD",
             "the difference of two prompts, token by token, added to the first tokens",
@@ -208,12 +243,12 @@ METHODS: Registry[Method] = Registry(
             "the vector of caa, added only to prompts of the kind that is to be steered",
         ),
         "random_direction": Entry(
-            "truing.methods.steering.vectors:RANDOM_DIRECTION",
-            "a control: a random direction of the same length, added to the residual stream",
+            "truing.methods.steering.controls:RANDOM_DIRECTION",
+            "a control: another method's intervention along random directions of the same length",
         ),
         "shuffled_pairs": Entry(
-            "truing.methods.steering.vectors:SHUFFLED_PAIRS",
-            "a control: the mean difference of contrast pairs whose sides are swapped at random",
+            "truing.methods.steering.controls:SHUFFLED_PAIRS",
+            "a control: another method's intervention along what pairs give with sides swapped",
         ),
         "sft": Entry(
             "truing.methods.tuning.contrast:SFT",
@@ -231,6 +266,10 @@ METHODS: Registry[Method] = Registry(
         "instruct": Entry(
             "truing.methods.context:INSTRUCT",
             "a text of your own in front of every question, whatever is requested",
+        ),
+        "neutral_prefix": Entry(
+            "truing.methods.neutral_prefix:NEUTRAL_PREFIX",
+            "a control: neutral text of as many tokens as another in front of every question",
         ),
         "prompt": Entry(
             "truing.methods.context:PROMPT",

@@ -1,5 +1,5 @@
 """Declared variants of any method: what it trains on (under which template, and whether the answer
-ends), and how much side effect its result may have.
+ends), how much side effect its result may have, and whether the edit is undone by another edit.
 
 Published methods train on the bare statement and say nothing about what follows the target. A model
 is asked under a template and should stop after its answer; these two settings of every method that
@@ -13,9 +13,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from truing.errors import BadInput, NotPossible
+from truing.errors import BadInput, BadRequest, NotPossible
 from truing.methods.method import CHAT, SLOT, Method, MethodConfig
 from truing.models import chat
+from truing.models.asks import Decoding, GenerateAsk
 from truing.types import EditRequest, Message
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def make(
     """``method.make`` on the requests in the wording, and within the budget, that ``config`` asks
     for."""
     _check_budget(method, config, so_far)
+    _check_repair(method, config)
     made = method.make(model, worded(method, model, requests, config), config, so_far)
-    return _budgeted(model, made, config)
+    return _budgeted(model, _repaired(method, model, requests, config, made), config)
 
 
 def make_each(
@@ -43,8 +45,60 @@ def make_each(
     """``method.each`` likewise; the method must offer it."""
     assert method.each is not None
     _check_budget(method, config, None)
+    _check_repair(method, config)
     made = method.each(model, [worded(method, model, g, config) for g in groups], config)
-    return [_budgeted(model, each, config) for each in made]
+    return [
+        _budgeted(model, _repaired(method, model, group, config, each), config)
+        for group, each in zip(groups, made, strict=True)
+    ]
+
+
+def _check_repair(method: Method, config: MethodConfig) -> None:
+    """Raise ``NotPossible`` where an edit cannot be edited back."""
+    if config.repair is None:
+        return
+    if not method.sequential or method.acts_on == "nothing":
+        raise NotPossible(
+            f"{method.name} cannot build on an earlier edit, so it cannot edit back",
+            "Leave repair out, or use a method that edits in sequence.",
+        )
+    if config.max_kl is not None:
+        raise NotPossible(
+            "repair makes a second edit and max_kl scales both as one", "Give one of the two."
+        )
+
+
+def _repaired(
+    method: Method,
+    model: Model,
+    requests: Sequence[EditRequest],
+    config: MethodConfig,
+    made: Intervention,
+) -> Intervention:
+    """``made`` with a second edit on top of it, back to where the requests started."""
+    if config.repair is None:
+        return made
+    olds = [r.target_old for r in requests] if config.repair == "old" else _own(model, requests)
+    back = [
+        replace(r, target_new=_there(r, old), target_old=r.target_new)
+        for r, old in zip(requests, olds, strict=True)
+    ]
+    return method.make(model, worded(method, model, back, config), config, made)
+
+
+def _own(model: Model, requests: Sequence[EditRequest]) -> list[str]:
+    """The first line that the base model answers to each prompt."""
+    asks = [GenerateAsk(r.prompt, Decoding(stop=("\n",))) for r in requests]
+    return [answer.text.strip() for answer in model.generate(asks)]
+
+
+def _there(request: EditRequest, old: str | None) -> str:
+    if not old:
+        raise BadRequest(
+            f"request {request.id} has nothing to go back to",
+            "Give target_old, or repair='base' where the base model answers the prompt.",
+        )
+    return old
 
 
 def _check_budget(method: Method, config: MethodConfig, so_far: Intervention | None) -> None:

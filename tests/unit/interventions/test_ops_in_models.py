@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from asking import make, op, under
-from truing.interventions.intervention import ActivationOp, Intervention
+from asking import make, noise, op, under
+from truing.interventions.intervention import ActivationOp, Intervention, Latents
 from truing.interventions.ops import OPS
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
 from truing.models.engine import Job, job_of
@@ -39,8 +39,16 @@ def model_of(name: str, dtype: torch.dtype = torch.float32) -> Model:
     return make(name, dtype=dtype)
 
 
-def bounds(kind: str) -> dict[str, float]:
-    return {"low": -0.1, "high": 0.1} if kind == "clamp" else {}
+def facts(model: Model, kind: str) -> dict[str, Any]:
+    """What an op needs besides its vector."""
+    entry = OPS.get(kind)
+    bounds = {"low": -0.1, "high": 0.1} if entry.bounded else {}
+    return bounds | ({"latents": gated(model)} if entry.reads else {})
+
+
+def gated(model: Model) -> Latents:
+    weight_1_D = noise(99, 1, model.arch.d_model)
+    return Latents(weight_1_D, torch.tensor([0.5]), torch.tensor([0.2]))
 
 
 def logits(model: Model, iv: Intervention | None = None) -> Tensor:
@@ -79,7 +87,7 @@ def test_strength_0_changes_no_bit_of_an_answer(kind: str, dtype: torch.dtype) -
     model = model_of("llama", dtype)
     nothing = under(
         *(
-            op(model, site, 1, kind, 1, scale=0.0, **bounds(kind))
+            op(model, site, 1, kind, 1, scale=0.0, **facts(model, kind))
             for site in ("resid_pre", "attn_out", "mlp_out", "resid_post")
         )
     )
@@ -91,7 +99,9 @@ def test_strength_0_changes_no_bit_of_an_answer(kind: str, dtype: torch.dtype) -
 def test_ops_at_one_hook_point_act_in_the_order_of_the_parts() -> None:
     model = model_of("llama")
     kinds = ["add", "ablate", "add-keep-norm", "replace-along", "clamp"]
-    ops = [op(model, "resid_post", 1, kind, n, **bounds(kind)) for n, kind in enumerate(kinds)]
+    ops = [
+        op(model, "resid_post", 1, kind, n, **facts(model, kind)) for n, kind in enumerate(kinds)
+    ]
     seen: list[Tensor] = []
 
     def by_hand(acts: Tensor) -> Tensor:
@@ -128,6 +138,8 @@ def test_cached_uncached_and_teacher_forced_answers_are_one(
         op(model, "resid_post", 1, "replace-along", 5, positions, scale=0.5),
         op(model, "mlp_out", 2, "ablate", 6, positions),
         op(model, "resid_pre", 2, "clamp", 7, positions, low=-0.1, high=0.1),
+        op(model, "resid_post", 0, "low-rank", 8, positions, scale=0.1, **facts(model, "low-rank")),
+        op(model, "resid_post", 2, "feature-clamp", 9, positions, **facts(model, "feature-clamp")),
     )
     how = Decoding(max_new_tokens=6)
     jobs = [job_of(model, GenerateAsk(prompt, how, change)) for prompt in PROMPTS]

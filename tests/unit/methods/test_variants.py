@@ -9,7 +9,8 @@ import torch
 
 import truing
 from asking import make as tiny_model
-from truing.errors import BadInput, NotPossible
+from truing.errors import BadInput, BadRequest, NotPossible
+from truing.interventions.intervention import Intervention
 from truing.methods import ft
 from truing.methods.context import ICE
 from truing.methods.method import METHODS
@@ -110,3 +111,30 @@ def test_a_budget_needs_something_to_scale(pocket: Model) -> None:
     first = make(ft.FT_M, pocket, [A], ft.FtConfig(steps=2))
     with pytest.raises(NotPossible, match="earlier edits"):
         make(ft.FT_M, pocket, [A], ft.FtConfig(steps=2, max_kl=0.1), first)
+
+
+def said(model: Model, iv: Intervention | None) -> str:
+    return model.generate([GenerateAsk(A.prompt, Decoding(stop=("\n",)), iv)])[0].text.strip()
+
+
+@pytest.mark.parametrize("to", ["old", "base"])
+def test_an_edit_is_edited_back(pocket: Model, to: str) -> None:
+    before = said(pocket, None)
+    request = replace(A, target_old=before)
+    there = make(ft.FT_M, pocket, [request], ft.FtConfig())
+    assert said(pocket, there).startswith("Marrow")
+    back = make(ft.FT_M, pocket, [request], ft.FtConfig.model_validate({"repair": to}))
+    assert said(pocket, back).startswith(before.rstrip("."))
+    assert back.origin.requests != there.origin.requests
+    [each] = make_each(ft.FT_M, pocket, [[request]], ft.FtConfig.model_validate({"repair": to}))
+    assert said(pocket, each) == said(pocket, back)
+
+
+def test_repair_needs_something_to_go_back_to(pocket: Model) -> None:
+    with pytest.raises(BadRequest, match="nothing to go back to"):
+        make(ft.FT_M, pocket, [A], ft.FtConfig(repair="old"))
+
+
+def test_repair_and_a_budget_exclude_each_other(pocket: Model) -> None:
+    with pytest.raises(NotPossible, match="one of the two"):
+        make(ft.FT_M, pocket, [A], ft.FtConfig(repair="base", max_kl=0.5))

@@ -1,4 +1,5 @@
-"""Low-rank factors beside chosen matrices, trained on many pairs in minibatches.
+"""Training on many pairs in minibatches: any values (:func:`descend`), and low-rank factors beside chosen
+matrices (:func:`fit`).
 
 The factors are one change that every row meets as a side branch (Hu et al. 2021, eq. 3), so the live
 model is never wrapped and a quantised one stays as it is.
@@ -10,7 +11,7 @@ E changes (one), R rank, F inputs and D outputs of a matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,8 @@ from truing.seeds import Seeds
 
 Pair = tuple[Line, ...]
 """The sides of a pair that an objective reads, first the one to promote."""
+Loss = Callable[[Sequence[Tensor], Sequence[Pair]], Tensor]
+"""From values in training and pairs that share a pass to losses ``(B,)`` that carry gradients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,36 @@ def fit(
         assert isinstance(home, torch.device)
         left_E_R_D = torch.zeros(1, practice.rank, slot.d_out, device=home)
         values += [left_E_R_D, first_right(slot, practice.rank, seeds)[None].to(home)]
-    adams = [Adam(value, practice.lr) for value in values]
-    moving_E = torch.ones(1, dtype=torch.bool)
+
+    def loss(values: Sequence[Tensor], part: Sequence[Pair]) -> Tensor:
+        with branched(_branches(slots, values, practice.scale), _rows(part)):
+            return objective(_likelihoods(model, part, reference))
+
+    values, losses = descend(model, values, loss, pairs, practice, seeds)
+    lefts, rights = values[::2], values[1::2]
+    factors = tuple(
+        LowRank(practice.scale * left[0].T.contiguous().cpu(), right[0].T.contiguous().cpu())
+        for left, right in zip(lefts, rights, strict=True)
+    )
+    return Fitted(factors, losses)
+
+
+def descend(
+    model: Model,
+    values: Sequence[Tensor],
+    loss: Loss,
+    pairs: Sequence[Pair],
+    practice: Practice,
+    seeds: Seeds,
+) -> tuple[list[Tensor], tuple[float, ...]]:
+    """``values`` (of any shapes) after Adam on the mean of ``loss``, and the mean loss of every epoch.
+
+    Neither the order of ``pairs`` nor their names matter. Raises ``EditFailed`` where the loss does
+    not stay finite.
+    """
+    values = list(values)
+    adams = [Adam(value[None], practice.lr) for value in values]
+    always_1 = torch.ones(1, dtype=torch.bool)
     losses: list[float] = []
     with frozen(model.hf):
         for epoch in range(practice.epochs):
@@ -83,14 +114,13 @@ def fit(
                 for value in values:
                     value.requires_grad_(True)
                 grads = [torch.zeros_like(value) for value in values]
-                for part in _parts(batch, model.budget.tokens):
-                    with branched(_branches(slots, values, practice.scale), _rows(part)):
-                        loss = objective(_likelihoods(model, part, reference)).sum()
-                    total += float(loss.detach())
-                    found = torch.autograd.grad(loss / len(batch), values)
+                for part in parts(batch, model.budget.tokens):
+                    summed = loss(values, part).sum()
+                    total += float(summed.detach())
+                    found = torch.autograd.grad(summed / len(batch), values)
                     grads = [grad + more for grad, more in zip(grads, found, strict=True)]
                 values = [
-                    adam.step(value.detach(), grad, moving_E.to(value.device))
+                    adam.step(value.detach()[None], grad[None], always_1.to(value.device))[0]
                     for adam, value, grad in zip(adams, values, grads, strict=True)
                 ]
             losses.append(total / len(pairs))
@@ -99,12 +129,7 @@ def fit(
                     f"training on {len(pairs)} requests does not stay finite",
                     "Lower lr or alpha, or load the model in float32 or bfloat16.",
                 )
-    lefts, rights = values[::2], values[1::2]
-    factors = tuple(
-        LowRank(practice.scale * left[0].T.contiguous().cpu(), right[0].T.contiguous().cpu())
-        for left, right in zip(lefts, rights, strict=True)
-    )
-    return Fitted(factors, tuple(losses))
+    return values, tuple(losses)
 
 
 def minibatches(pairs: Sequence[Pair], size: int, seeds: Seeds) -> list[list[Pair]]:
@@ -127,7 +152,7 @@ def _reference(model: Model, pairs: Sequence[Pair]) -> dict[Line, Tensor]:
     """What every line's labels have before training: computed once, without gradients."""
     found: dict[Line, Tensor] = {}
     with evaluating(model.hf):
-        for part in _parts(pairs, model.budget.tokens):
+        for part in parts(pairs, model.budget.tokens):
             lines = _lines(part)
             found |= dict(zip(lines, line_logprobs(model, lines).unbind(), strict=True))
     return found
@@ -147,7 +172,7 @@ def _lines(pairs: Sequence[Pair]) -> list[Line]:
     return [line for side in zip(*pairs, strict=True) for line in side]
 
 
-def _parts(pairs: Sequence[Pair], tokens: int) -> Iterator[list[Pair]]:
+def parts(pairs: Sequence[Pair], tokens: int) -> Iterator[list[Pair]]:
     """Neighbours that share a pass: rows x longest line within ``tokens``, one pair at least."""
     part: list[Pair] = []
     width = 0
