@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"protocols"},
     "judges": {"models", "protocols", "scoring"},
     "capability": {"models", "interventions", "benchmarks", "scoring"},
+    "building": {"models", "benchmarks", "protocols", "judges", "runs"},
     "runs": {"models", "interventions", "methods", "benchmarks", "protocols", "scoring", "judges"},
     "report": {"runs", "scoring", "protocols"},
     "pocket": {"benchmarks"},
