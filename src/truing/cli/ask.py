@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +13,13 @@ def ask(
     model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
     prompts: Annotated[list[str], typer.Argument(help="One or more prompts.")],
     under: Annotated[
-        list[Path] | None,
-        typer.Option("--with", "-w", help="A saved intervention; give it again for more columns."),
+        list[str] | None,
+        typer.Option(
+            "--with",
+            "-w",
+            help="A saved intervention, or checkpoint:PATH for a tuned model or LoRA adapter; give it "
+            "again for more columns.",
+        ),
     ] = None,
     chat: Annotated[
         bool, typer.Option(help="Send each prompt as a user turn of the chat template.")
@@ -24,19 +28,21 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask base and edited models the same things in one batch (greedy, natural stop)."""
-    from truing.interventions.artifact import load as load_intervention
+    from truing.cli import inputs
+    from truing.cli.arms import note_effect
     from truing.models.asks import Decoding, GenerateAsk
     from truing.models.handle import Model
     from truing.types import Message, Prompt
 
     loaded = Model.load(model)
-    columns = [("base", None)] + [
-        (folder.name, load_intervention(folder, loaded)) for folder in under or ()
-    ]
+    columns = [("base", None), *inputs.under(under, loaded).items()]
     how = Decoding(max_new_tokens=max_new_tokens, stop=() if chat else ("\n",))
     sent: list[Prompt] = [(Message("user", p),) if chat else p for p in prompts]
     answers = iter(loaded.generate([GenerateAsk(p, how, iv) for p in sent for _, iv in columns]))
     rows = [(p, *(next(answers).text.strip() for _ in columns)) for p in prompts]
+    for name, iv in columns:
+        if iv is not None:
+            note_effect(name, loaded, iv, sent)
     names = [name for name, _ in columns]
     emit(
         [{"prompt": row[0], "answers": dict(zip(names, row[1:], strict=True))} for row in rows],

@@ -16,8 +16,13 @@ def capability(
         str, typer.Option(help="Tasks by commas: truing_micro, truing_micro_english, or your own.")
     ],
     under: Annotated[
-        list[Path] | None,
-        typer.Option("--with", "-w", help="A saved intervention; several are applied together."),
+        list[str] | None,
+        typer.Option(
+            "--with",
+            "-w",
+            help="A saved intervention, or checkpoint:PATH for a tuned model or LoRA adapter; several "
+            "are applied together.",
+        ),
     ] = None,
     include_path: Annotated[
         Path | None, typer.Option(help="Folder with task files of your own (lm-eval's YAML).")
@@ -34,14 +39,14 @@ def capability(
 ) -> None:
     """What an edit cost elsewhere: lm-eval's tasks before and after, on the same items."""
     from truing.capability.harness import TaskResult, measure
-    from truing.interventions.artifact import load as load_intervention
+    from truing.cli import inputs
     from truing.models.handle import Model
     from truing.report import words
 
     loaded = Model.load(model)
-    edits = [load_intervention(folder, loaded) for folder in under or ()]
+    edits = inputs.under(under, loaded)
     found = measure(
-        loaded, edits, [name.strip() for name in tasks.split(",") if name.strip()],
+        loaded, list(edits.values()), [name.strip() for name in tasks.split(",") if name.strip()],
         include_path=include_path, stock=stock, limit=limit, batch_size=batch_size,
     )  # fmt: skip
 

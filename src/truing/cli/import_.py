@@ -45,15 +45,20 @@ def import_vectors(
     for file in files:
         iv += vectors.load(file, base, layer=layer, scale=scale, positions=positions)
     save(iv, out)
-    rows = [
-        (op.site, str(op.layer), f"{abs(op.scale) * float(op.vector.norm()):.4g}") for op in iv.ops
-    ]
+    rows = [(op.site, op.layer, op.op, op.scale, float(op.vector.norm())) for op in iv.ops]
     emit(
         {
             "saved": out,
             "id": iv.id,
-            "vectors": [{"site": s, "layer": int(at), "adds": float(by)} for s, at, by in rows],
+            "vectors": [
+                {"site": site, "layer": layer, "op": op, "scale": by, "length": length}
+                for site, layer, op, by, length in rows
+            ],
         },
-        rows_table(f"saved to {out}", ("hook point", "layer", "length added"), rows),
+        rows_table(
+            f"saved to {out}",
+            ("hook point", "layer", "op", "scale", "length"),
+            [(site, str(layer), op, f"{by:g}", f"{n:.4g}") for site, layer, op, by, n in rows],
+        ),
         as_json,
     )

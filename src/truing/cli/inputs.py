@@ -6,10 +6,16 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from truing.errors import BadInput
 from truing.types import EditRequest
+
+if TYPE_CHECKING:
+    from truing.interventions.intervention import Intervention
+    from truing.models.handle import Model
+
+CHECKPOINT = "checkpoint:"
 
 
 def parse_settings(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -54,6 +60,40 @@ def requests_from(file: Path, skip_invalid: bool) -> list[EditRequest]:
             "Mend them, or leave them out with --skip-invalid.",
         )
     return [request for case in loaded.cases for request in case.requests]
+
+
+def under(given: Sequence[str] | None, model: Model) -> dict[str, Intervention]:
+    """What ``--with`` names, by a short name or, where two have the same, as it was given: folders of
+    saved interventions, and after ``checkpoint:`` folders or hub ids of tuned models and LoRA adapters.
+
+    Raises ``BadInput`` for one that is given twice, and what loading raises.
+    """
+    given = given or ()
+    again = next((text for text in given if given.count(text) > 1), None)
+    if again is not None:
+        raise BadInput(f"--with {again} is given twice", "Leave one of them out.")
+    short = [_short_name(text) for text in given]
+    names = [s if short.count(s) == 1 else text for s, text in zip(short, given, strict=True)]
+    return {name: _intervention(text, model) for name, text in zip(names, given, strict=True)}
+
+
+def _short_name(text: str) -> str:
+    path = text.removeprefix(CHECKPOINT)
+    return text[: len(text) - len(path)] + Path(path).name
+
+
+def _intervention(text: str, model: Model) -> Intervention:
+    from truing.interventions.artifact import load
+    from truing.methods.checkpoint import CheckpointConfig, change
+
+    if not text.startswith(CHECKPOINT):
+        return load(text, model)
+    path = text.removeprefix(CHECKPOINT)
+    if not path:
+        raise BadInput(
+            f"--with {text} names no checkpoint", f"For example --with {CHECKPOINT}tuned."
+        )
+    return change(model, CheckpointConfig.model_validate({"path": path}))
 
 
 def layer_numbers(text: str) -> list[int]:

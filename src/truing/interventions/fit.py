@@ -164,18 +164,24 @@ def check_routed(fit: Fit, part: Routed) -> None:
                 )
 
 
+def check_vector(arch: Arch, part: Condition | ActivationOp) -> None:
+    """Raise ``UnknownName``, ``BadInput`` or ``NotPossible`` where the model has no such hook point, or
+    one of another width."""
+    width = _width(arch, part.site, part.layer)
+    if part.vector.shape[-1] != width:
+        raise BadInput(
+            f"a vector at '{part.site}' of layer {part.layer} has {part.vector.shape[-1]} features, "
+            f"the model has {width} there",
+            "Was the intervention made for another model?",
+        )
+
+
 def check_conditional(arch: Arch, part: Conditional) -> None:
     """Raise BadInput or NotPossible where a condition or an op does not fit the model, or where an op
     would act before a condition is known."""
     vectors: tuple[Condition | ActivationOp, ...] = (*part.conditions, *part.ops)
     for each in vectors:
-        width = _width(arch, each.site, each.layer)
-        if each.vector.shape[-1] != width:
-            raise BadInput(
-                f"a vector at '{each.site}' of layer {each.layer} has {each.vector.shape[-1]} features, "
-                f"the model has {width} there",
-                "Was the intervention made for another model?",
-            )
+        check_vector(arch, each)
     for condition in part.conditions:
         for op in part.ops:
             asked, acts = (condition.site, condition.layer), (op.site, op.layer)

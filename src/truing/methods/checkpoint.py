@@ -45,6 +45,20 @@ def make(
 ) -> Intervention:
     """The change of the checkpoint, added to ``so_far``."""
     check(model, requests, "checkpoint", needs_subject=False)
+    return change(model, config, requests, so_far)
+
+
+def change(
+    model: Model,
+    config: CheckpointConfig,
+    requests: Sequence[EditRequest] = (),
+    so_far: Intervention | None = None,
+) -> Intervention:
+    """The change of the checkpoint, added to ``so_far``. ``requests`` are named in its origin, no more.
+
+    Raises ``CannotLoad`` where there are no files or none that can be read, ``WrongBase`` for another
+    network and ``NotPossible`` for an adapter that is no sum of low-rank products.
+    """
     before = so_far if so_far is not None else Intervention()
     folder = _folder(config)
     is_adapter = (folder / adapter.HEADER).is_file()

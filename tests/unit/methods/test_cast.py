@@ -183,3 +183,49 @@ def test_a_conditional_vector_can_be_scaled_and_is_seen_where_it_acts() -> None:
     [left] = effect(model, iv, LEAVE, new_tokens=4).fired
     assert met.decode.changed == met.decode.tokens > 0
     assert left.decode.changed == 0
+
+
+@given(shares, shares, st.integers(-20, 20).map(lambda n: n / 20))
+def test_a_cut_that_is_stated_is_taken_and_its_f1_is_counted(
+    steer: list[float], leave: list[float], threshold: float
+) -> None:
+    if len({*steer, *leave}) == 1:
+        return
+    two = torch.tensor(steer, dtype=torch.float64), torch.tensor(leave, dtype=torch.float64)
+    for side, sign in (("above", 1), ("below", -1)):
+        cut = best_cut(*two, threshold, side)  # type: ignore[arg-type]
+        hits = sum(sign * (s - threshold) > 0 for s in steer)
+        false = sum(sign * (s - threshold) > 0 for s in leave)
+        assert (cut.threshold, cut.meets) == (threshold, side)
+        assert cut.f1 == pytest.approx(2 * hits / (hits + false + len(steer)))
+        assert cut.margin >= 0
+        assert best_cut(*two, None, side).f1 >= cut.f1 or hits + false in (0, len(steer + leave))  # type: ignore[arg-type]
+    assert best_cut(*two, threshold).f1 == max(
+        best_cut(*two, threshold, "above").f1, best_cut(*two, threshold, "below").f1
+    )
+
+
+def test_a_stated_rule_decides() -> None:
+    model = make()
+    found = cast(model).conditional[0].conditions[0]
+    stated = cast(
+        model, condition_layers=[found.layer], threshold=found.threshold, meets=found.meets
+    )
+    assert [part.digest for part in stated.conditional] == [
+        p.digest for p in cast(model).conditional
+    ]
+    assert stated.origin.config["threshold"] == found.threshold
+    everybody = cast(model, condition_layers=[1], threshold=-1.0, meets="above")
+    assert logprobs(model, LEAVE, everybody) != pytest.approx(
+        logprobs(model, LEAVE, None), abs=1e-3
+    )
+    with pytest.raises(EditFailed, match="above 1 at any block"):
+        cast(model, threshold=1.0, meets="above")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 1.5}, {"threshold": float("nan")}, {"meets": "beside"}]
+)
+def test_a_rule_that_means_nothing_is_no_setting(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        METHODS.get("cast").config.model_validate(wrong)

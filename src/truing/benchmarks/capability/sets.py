@@ -101,6 +101,14 @@ CAPABILITIES: Registry[CapabilitySet] = Registry(
             f"{_HERE}.natural_questions:NATURAL_QUESTIONS_PUBLISHED",
             "Natural Questions in the words of Huang et al. 2025 (needs data)",
         ),
+        "mmlu_ab": Entry(
+            f"{_HERE}.ab:MMLU_AB",
+            "MMLU as two lettered options: what steering costs, after Rimsky et al. 2024 (needs data)",
+        ),
+        "truthfulqa_ab": Entry(
+            f"{_HERE}.ab:TRUTHFULQA_AB",
+            "TruthfulQA as two lettered options, after Rimsky et al. 2024 (needs data)",
+        ),
     },
 )
 

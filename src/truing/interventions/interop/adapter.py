@@ -97,6 +97,11 @@ def _factors(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
         raise CannotLoad(f"'{file}' is damaged: {error}", "Copy the adapter again.") from None
     sides: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise CannotLoad(
+                f"the adapter '{folder}' is not finite: '{name}' holds NaN or infinity",
+                "Copy it again, or train it anew.",
+            )
         found = FACTOR.fullmatch(name)
         if found is None:
             raise NotPossible(

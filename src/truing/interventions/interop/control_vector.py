@@ -1,7 +1,7 @@
 """Control vectors as GGUF files: one layout that llama.cpp, repeng and EasySteer share.
 
 The tensor ``direction.N`` is added to the output of block N (0-based) at every token, with no offset:
-Truing's own numbering. llama.cpp's loader (common/common.cpp) takes a file whole or not at all, and
+Truing's own numbering; GLP keys (:mod:`.glp`) say so, and for which model. llama.cpp's loader (common/common.cpp) takes a file whole or not at all, and
 has no place for block 0; repeng leaves block 0 out, EasySteer writes it.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from truing.errors import BadInput, CannotLoad, NotPossible
-from truing.interventions.interop import gguf
+from truing.interventions.interop import gguf, glp
 from truing.interventions.interop.additive import added, check_width, only_ops
 from truing.interventions.intervention import Intervention
 
@@ -49,12 +49,15 @@ def export(iv: Intervention, model: Model, file: str | Path, *, drop_block_0: bo
     file = Path(file)
     if file.exists():
         raise BadInput(f"'{file}' exists", "Give a new file.")
-    write(file, directions, iv, model)
+    write(file, "add", directions, iv, model)
     return file
 
 
-def write(file: Path, directions: Mapping[int, Tensor], iv: Intervention, model: Model) -> None:
-    """Write ``directions`` (block -> (d,)), which come from ``iv``, as they are."""
+def write(
+    file: Path, mode: str, directions: Mapping[int, Tensor], iv: Intervention, model: Model
+) -> None:
+    """Write ``directions`` (block -> (d,)), which come from ``iv``, as they are; ``mode``: what is
+    done with them (:data:`.glp.OPS`)."""
     for layer, vector in directions.items():
         check_width(model, layer, vector, "the control vector")
     metadata: dict[str, gguf.Value] = {
@@ -64,6 +67,7 @@ def write(file: Path, directions: Mapping[int, Tensor], iv: Intervention, model:
         f"{ARCHITECTURE}.method": iv.origin.method,
         BASE: model.fingerprint,
         "truing.origin": json.dumps(asdict(iv.origin), default=str),
+        **glp.keys(mode, directions, iv.origin, model),
     }
     tensors = [(f"direction.{layer}", vector) for layer, vector in directions.items()]
     try:

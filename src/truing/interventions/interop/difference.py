@@ -57,6 +57,11 @@ def read(folder: Path, model: Model, *, scale: float = 1.0) -> list[WeightDelta]
         for each in names:
             del missing[each]
         change = tensor.float() - _numbers(own, parameter).cpu().float()
+        if not bool(change.isfinite().all()):
+            raise CannotLoad(
+                f"the checkpoint '{folder}' is not finite: '{name}' holds NaN or infinity",
+                "Copy it again, or train it anew.",
+            )
         if bool(change.any()):
             deltas += [WeightDelta(each, Dense(scale * change)) for each in names]
     if missing:

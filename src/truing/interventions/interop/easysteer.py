@@ -2,7 +2,8 @@
 
 The spec is what the server reads as ``--steering-config`` or in a request's field ``steering``
 (EasySteer's steering guide): vectors in order, each with a file, an algorithm and a where-clause.
-Unlike a control vector it says strengths, positions, block 0 and some ops that are no additions.
+Unlike a control vector it says strengths, positions, block 0 and some ops that are no additions. What
+is projected out has length one in its file: projecting is quadratic in the length.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 class _Entry:
     """One entry of ``vectors``: the same thing done at several blocks."""
 
+    op: str
     facts: dict[str, Any]
     directions: dict[int, Tensor]
 
@@ -51,13 +53,15 @@ def export(iv: Intervention, model: Model, folder: str | Path) -> Path:
     for op in iv.ops:
         facts, block = _facts(op), block_of(op, TARGET)
         if not entries or entries[-1].facts != facts or block in entries[-1].directions:
-            entries.append(_Entry(facts, {}))
-        entries[-1].directions[block] = op.vector.detach().cpu().float().reshape(-1)
+            entries.append(_Entry(op.op, facts, {}))
+        vector = op.vector.detach().cpu().float().reshape(-1)
+        entries[-1].directions[block] = vector / vector.norm() if op.op == "ablate" else vector
     vectors = []
     with fresh_folder(folder) as work:
         for number, entry in enumerate(entries):
             name = f"vector-{number}.gguf"
-            control_vector.write(work / name, entry.directions, iv, model)
+            mode = "project" if entry.op == "ablate" else entry.op
+            control_vector.write(work / name, mode, entry.directions, iv, model)
             vectors.append(
                 {
                     "source": str(Path(folder) / name),

@@ -20,13 +20,13 @@ from torch import Tensor
 from truing.errors import BadInput, CannotLoad
 
 MAGIC, VERSION, ALIGNMENT, F32 = b"GGUF", 3, 32, 0
-U32, STRING, ARRAY = 4, 8, 9
+U32, FLOAT32, STRING, ARRAY = 4, 6, 8, 9
 NUMBERS = {
-    0: "B", 1: "b", 2: "H", 3: "h", U32: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
+    0: "B", 1: "b", 2: "H", 3: "h", U32: "I", 5: "i", FLOAT32: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 """Kinds of metadata values as :mod:`struct` knows them."""
 
-Value = str | int
+Value = str | int | float
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ class Gguf:
 
 
 def write(path: Path, metadata: Mapping[str, Value], tensors: Sequence[tuple[str, Tensor]]) -> None:
-    """Write strings and unsigned integers as metadata, and 1-D tensors as float32."""
+    """Write strings, unsigned integers and float32 numbers as metadata, and 1-D tensors as float32."""
     head = MAGIC + struct.pack("<IQQ", VERSION, len(tensors), len(metadata))
     for key, value in metadata.items():
         head += _string(key)
         if isinstance(value, str):
             head += struct.pack("<I", STRING) + _string(value)
+        elif isinstance(value, float):
+            head += struct.pack("<If", FLOAT32, value)
         else:
             head += struct.pack("<II", U32, value)
     body = b""

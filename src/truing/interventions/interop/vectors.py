@@ -1,13 +1,15 @@
 """Steering vectors that other tools wrote, as interventions. No code in a file runs.
 
 =======  ===================================  ====================================================
-suffix   written by                           the vector of layer N is added to
+suffix   written by                           the vector of layer N acts on
 =======  ===================================  ====================================================
 .gguf    llama.cpp, repeng, EasySteer         the output of block N
 .pt      CAA, EasyEdit2: one bare tensor      the output of block N; N is in the file's name
 .svec    IBM's activation-steering (CAST)     the *input* of block N, although it was read at the
                                               output: applied where its own library applies it
 =======  ===================================  ====================================================
+
+They are added; a GGUF file may say otherwise by the keys of GLP (:mod:`.glp`).
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from truing.errors import BadInput, CannotLoad, TruingWarning, WrongBase
-from truing.interventions.interop import control_vector, gguf
+from truing.interventions.interop import control_vector, gguf, glp
 from truing.interventions.interop.additive import EVERYWHERE, check_width
 from truing.interventions.intervention import ActivationOp, Intervention, Origin
 from truing.models.arch import Site
@@ -39,7 +41,7 @@ _LAYER = re.compile(r"(?:^|_)layer_?([0-9]+)")
 
 @dataclass(frozen=True)
 class Found:
-    """What a file holds: vectors by layer, and where they are added.
+    """What a file holds: vectors by layer, where they act, and what it tells of itself.
 
     ``made_for`` is a model type or empty; ``base`` the hash of the weights that it was made for.
     """
@@ -49,6 +51,7 @@ class Found:
     convention: str
     made_for: str = ""
     base: str = ""
+    told: glp.Told = field(default_factory=glp.Told)
 
 
 def load(
@@ -59,7 +62,8 @@ def load(
     scale: float = 1.0,
     positions: Positions = EVERYWHERE,
 ) -> Intervention:
-    """The vectors of ``file``, added ``scale`` times at ``positions`` (no format says where).
+    """The vectors of ``file``, added (or as it says) ``scale`` times at ``positions`` (no format
+    says where).
 
     ``layer`` is for a file that does not say it. Raises BadInput or CannotLoad for a file that
     cannot be read or does not fit the model, and WrongBase for one made for other weights.
@@ -76,13 +80,8 @@ def load(
             f"'{path}' was made for other weights than those of '{model.name}'",
             "Load the model that it was made for.",
         )
-    model_type = str(model.hf.config.model_type)
-    if found.made_for and found.made_for != model_type:
-        warnings.warn(
-            f"'{path}' says that it was made for '{found.made_for}'; '{model.name}' is '{model_type}'",
-            TruingWarning,
-            stacklevel=2,
-        )
+    for caution in _cautions(found, model):
+        warnings.warn(f"'{path}' {caution}", TruingWarning, stacklevel=2)
     for at, vector in found.directions:
         check_width(model, at, vector, f"'{path}'")
     config = {
@@ -91,25 +90,41 @@ def load(
         "convention": found.convention,
         "layers": [at for at, _ in found.directions],
         "scale": scale,
+        "glp": dict(found.told.facts),
     }
+    strength = scale * found.told.strength
     return Intervention(
         tuple(
-            ActivationOp(found.site, at, "add", vector, positions, scale)
+            ActivationOp(found.site, at, found.told.op, vector, positions, strength)
             for at, vector in found.directions
         ),
         origin=Origin.of(model, "import", config, ()),
     )
 
 
+def _cautions(found: Found, model: Model) -> Iterator[str]:
+    """What a user should know before trusting the vectors on ``model``."""
+    model_type = str(model.hf.config.model_type)
+    if found.made_for not in ("", model_type):
+        yield f"says that it was made for '{found.made_for}'; '{model.name}' is '{model_type}'"
+    elif not found.base and (other := glp.other_base(found.told, model)):
+        yield other
+    yield from found.told.cautions
+
+
 def _gguf(path: Path, layer: int | None) -> Found:
     _says_its_layers(path, layer)
     file = gguf.read(path)
+    directions = control_vector.directions_of(file, path)
+    told = glp.read(file, directions, path)
+    done = {"add": "added to", "ablate": "projected out of"}[told.op]
     return Found(
-        tuple(control_vector.directions_of(file, path)),
+        tuple(directions),
         "resid_post",
-        "control vector: direction.N is added to the output of block N",
+        f"control vector: direction.N is {done} the output of block N",
         str(file.metadata.get("controlvector.model_hint", "")),
         str(file.metadata.get(control_vector.BASE, "")),
+        told,
     )
 
 

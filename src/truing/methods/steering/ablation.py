@@ -57,13 +57,15 @@ def make(
     """One direction from all pairs together, read with ``so_far`` in force, removed everywhere."""
     check(model, requests, "ablation", needs_subject=False, needs_old=True)
     before = so_far or Intervention()
+    layers = config.layers or tuple(range(model.arch.n_layers))
+    for layer in layers:
+        model.arch.block(layer)
     tuned, source = look_up(model, TABLE, guess)
     place = Place("resid_post", given(config.layer, tuned.layer))
     with model.using(before):
         sides = read_sides(model, requests, [place], config.read)[place]
     what = f"ablation at layer {place.layer}"
     direction_D = directions.checked(directions.mean_difference(sides), what)
-    layers = config.layers or tuple(range(model.arch.n_layers))
     unit = (direction_D / direction_D.norm()).float().cpu()
     parts = [
         ActivationOp(site, layer, "ablate", unit, config.positions, config.strength)

@@ -3,8 +3,8 @@
 ``cast``: Lee et al. 2024, "Programming Refusal with Conditional Activation Steering". The behaviour is
 the vector of ``caa``. The condition is the mean difference between the prompts to steer and those to
 leave (the paper: the first principal component of the same two sets); its block, threshold and side are
-those that tell the two sets apart with the best F1. It is found on the texts that the direction comes
-from, so measure it on others.
+those that tell the two sets apart with the best F1, but for those that the configuration states. It is
+found on the texts that the direction comes from, so measure it on others.
 
 Published code decides for one row at a time, keeps the decision in global state, and finds the prompt by
 assuming left padding; here every row of a batch decides for itself, once, when its prompt is read.
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
@@ -44,6 +45,8 @@ from truing.models.handle import Model
 from truing.models.positions import Positions
 from truing.types import EditRequest
 
+MEETS: tuple[Meets, ...] = get_args(Meets)
+
 
 class Examples(BaseModel):
     """Prompts that show what to steer and what to leave, exactly as the model will meet them."""
@@ -67,6 +70,17 @@ class CastConfig(VectorConfig):
         min_length=1,
         description="blocks whose output may decide; without: all up to the first that is steered",
     )
+    threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="similarity that decides; without: the one that tells the texts apart best",
+    )
+    meets: Meets | None = Field(
+        None,
+        description="above: prompts whose similarity is above the threshold are steered; below: the "
+        "others; without: whichever tells the texts apart better",
+    )
     condition_at: Positions = Field(
         PROMPT, description="tokens of the prompt whose mean activation decides"
     )
@@ -86,23 +100,34 @@ class Cut:
     margin: float
 
 
-def best_cut(steer_N: Tensor, leave_N: Tensor) -> Cut:
+def best_cut(
+    steer_N: Tensor, leave_N: Tensor, threshold: float | None = None, meets: Meets | None = None
+) -> Cut:
     """The cut between the similarities of texts to steer and to leave with the best F1 and, among
-    equals, the widest margin. Raises ``EditFailed`` where all are the same."""
+    equals, the widest margin; ``threshold`` and ``meets`` are as given, where they are. Raises
+    ``EditFailed`` where all are the same."""
     steer_N, leave_N = steer_N.double(), leave_N.double()
-    cuts: list[Cut] = []
-    for low, high in pairwise(sorted({*steer_N.tolist(), *leave_N.tolist()})):
-        threshold = (low + high) / 2
-        above, wrong = int((steer_N > threshold).sum()), int((leave_N > threshold).sum())
-        cuts.append(Cut(threshold, "above", _f1(above, wrong, len(steer_N)), high - low))
-        below, wrong = len(steer_N) - above, len(leave_N) - wrong
-        cuts.append(Cut(threshold, "below", _f1(below, wrong, len(steer_N)), high - low))
-    if not cuts:
+    found = sorted({*steer_N.tolist(), *leave_N.tolist()})
+    if len(found) < 2:
         raise EditFailed(
             "the texts to steer and to leave are all alike where the condition reads them",
             "Give texts that differ, or read other tokens (condition_at).",
         )
+    gaps = [((low + high) / 2, high - low) for low, high in pairwise(found)]
+    if threshold is not None:
+        below = max((s for s in found if s <= threshold), default=threshold)
+        gaps = [(threshold, min((s for s in found if s > threshold), default=below) - below)]
+    cuts: list[Cut] = []
+    for at, margin in gaps:
+        for side in MEETS if meets is None else (meets,):
+            right, wrong = (_met(side, like_N, at) for like_N in (steer_N, leave_N))
+            cuts.append(Cut(at, side, _f1(right, wrong, len(steer_N)), margin))
     return max(cuts, key=lambda cut: (cut.f1, cut.margin))
+
+
+def _met(meets: Meets, like_N: Tensor, threshold: float) -> int:
+    """How many similarities meet the condition: strictly above, or strictly below."""
+    return int((like_N > threshold if meets == "above" else like_N < threshold).sum())
 
 
 def _f1(right: int, wrong: int, n: int) -> float:
@@ -116,9 +141,12 @@ def find_condition(
     layers: Sequence[int],
     positions: Positions = PROMPT,
     similarity: Similarity = "cosine",
+    threshold: float | None = None,
+    meets: Meets | None = None,
 ) -> tuple[Condition, Cut]:
     """The condition at the output of one of ``layers`` that tells the examples apart best, read with
-    what is in force. Of equals the lowest block decides."""
+    what is in force; ``threshold`` and ``meets`` as given, where they are. Of equals the lowest block
+    decides. Raises ``EditFailed`` where no example to steer would be steered."""
     n = len(examples.steer)
     places = [Place("resid_post", layer) for layer in layers]
     lines = [
@@ -131,12 +159,18 @@ def find_condition(
         direction_D = acts_N_D[:n].double().mean(0) - acts_N_D[n:].double().mean(0)
         vector = checked(direction_D, f"the condition at layer {place.layer}").float()
         like_N = similarities(similarity, acts_N_D, vector.expand_as(acts_N_D))
-        cut = best_cut(like_N[:n], like_N[n:])
+        cut = best_cut(like_N[:n], like_N[n:], threshold, meets)
         asked = Condition(
             place.site, place.layer, vector, cut.threshold, cut.meets, similarity, positions
         )
         found.append((asked, cut))
-    return max(found, key=lambda f: (f[1].f1, f[1].margin, -f[0].layer))
+    best, cut = max(found, key=lambda f: (f[1].f1, f[1].margin, -f[0].layer))
+    if cut.f1 == 0:
+        raise EditFailed(
+            f"no text to steer has a similarity {cut.meets} {cut.threshold:g} at any block that may decide",
+            "Leave threshold and meets out to see what tells the texts apart.",
+        )
+    return best, cut
 
 
 def _asked(line: Line, positions: Positions) -> range:
@@ -193,7 +227,13 @@ def _make(
     layers = config.condition_layers or tuple(range(min(op.layer for op in ops) + 1))
     with model.using(before):
         condition, cut = find_condition(
-            model, examples, layers, config.condition_at, config.similarity
+            model,
+            examples,
+            layers,
+            config.condition_at,
+            config.similarity,
+            config.threshold,
+            config.meets,
         )
     part = Conditional(ops, (condition,))
     check_conditional(model.arch, part)
