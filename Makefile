@@ -41,6 +41,7 @@ check: lint types test ## what CI runs
 
 bench: $(VENV)/.dev ## speed measurements; says what machine and what was compared
 	$(BIN)/python benchmarks/per_row.py
+	$(BIN)/python benchmarks/steering_sweep.py
 
 clean:           ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -15,6 +15,7 @@ import typer
 from truing import __version__
 from truing.cli import (
     ask,
+    axbench,
     calibrate,
     capability,
     classifier,
@@ -31,6 +32,7 @@ from truing.cli import (
     review,
     run_plan,
     stats,
+    steer,
     trace,
     train,
     tune,
@@ -59,6 +61,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("trace")(trace.trace)
 app.command("tune")(tune.tune)
 app.command("doctor")(doctor.doctor)
+app.add_typer(steer.app, name="steer")
+app.add_typer(axbench.app, name="axbench")
 app.add_typer(stats.app, name="stats")
 app.add_typer(train.app, name="train")
 app.add_typer(classifier.app, name="classifier")

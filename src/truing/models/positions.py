@@ -134,6 +134,20 @@ def pack(spans: Sequence[Span], *, side: Side, pad_id: int) -> Layout:
     )
 
 
+def behind(begun: Layout, rest: Layout) -> Layout:
+    """The layout of ``rest`` (padded right) where ``begun`` (padded left) is in the cache, so that the
+    columns of both together are each row's tokens in order."""
+    mask_B_T = rest.mask_B_T
+    seen_B_1 = begun.attention_mask.sum(1, keepdim=True)
+    return Layout(
+        rest.ids_B_T,
+        mask_B_T,
+        torch.cat([begun.attention_mask, mask_B_T.long()], 1),
+        (rest.position_ids_B_T + seen_B_1) * mask_B_T,
+        begun.prompt_len_B,
+    )
+
+
 @dataclass(frozen=True)
 class Positions:
     """Which tokens an activation op acts on. The same in scoring and in generating.

@@ -15,7 +15,7 @@ from torch import Tensor
 from truing.models.asks import Change, ScoreAsk, Scored
 from truing.models.engine import Job, Work, answer, job_of
 from truing.models.passes import PAD, forward, read, stacked
-from truing.models.positions import Layout, Side, pack
+from truing.models.positions import Side, behind, pack
 from truing.models.spans import Span
 
 if TYPE_CHECKING:
@@ -84,23 +84,10 @@ def score_shared(
         past.batch_select_indices(torch.tensor(row_of, device=model.device))
         for each in hooks:
             each.keep(row_of)
-        layout = _behind(begun.keep(row_of), rest)
+        layout = behind(begun.keep(row_of), rest)
         needed = _needed(jobs, [0] * len(jobs))
         logits_N_V, _ = forward(model, layout, hooks, *needed, past=past, use_cache=True)
     return _scored(jobs, logits_N_V)
-
-
-def _behind(begun: Layout, rest: Layout) -> Layout:
-    """The layout of ``rest`` where ``begun`` is in the cache."""
-    mask_B_T = rest.mask_B_T
-    seen_B_1 = begun.attention_mask.sum(1, keepdim=True)
-    return Layout(
-        rest.ids_B_T,
-        mask_B_T,
-        torch.cat([begun.attention_mask, mask_B_T.long()], 1),
-        (rest.position_ids_B_T + seen_B_1) * mask_B_T,
-        begun.prompt_len_B,
-    )
 
 
 def _needed(jobs: Sequence[Job], first: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -9,12 +9,13 @@ from html import escape
 CELL, LEFT, TOP, GAP, BESIDE = 18, 150, 44, 26, 190
 LETTER = 8
 """Pixels per letter of a title, rather too many."""
-LOW, HIGH = (247, 247, 250), (60, 20, 120)
+LOW, HIGH, BELOW = (247, 247, 250), (60, 20, 120), (200, 40, 125)
 
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """``values[row][column]``; ``marked`` rows are set off. ``unit`` is what a value is."""
+    """``values[row][column]``; ``marked`` rows are set off, and so is the cell ``framed`` (row, column).
+    ``unit`` is what a value is. Columns are numbered from 0 unless they have ``numbers`` of their own."""
 
     title: str
     rows: Sequence[str]
@@ -22,17 +23,23 @@ class Heatmap:
     columns: str
     unit: str
     marked: frozenset[int] = frozenset()
+    framed: tuple[int, int] | None = None
+    numbers: Sequence[int] = ()
 
     @property
     def top(self) -> float:
-        """The value of the darkest cell."""
-        return max((v for row in self.values for v in row), default=0.0)
+        """The value of the darkest cell, whatever its sign."""
+        return max((abs(v) for row in self.values for v in row), default=0.0)
+
+    def number(self, column: int) -> int:
+        return self.numbers[column] if self.numbers else column
 
 
 def shade(value: float, top: float) -> tuple[int, int, int]:
-    """The colour of a value between 0 and ``top``."""
-    part = min(1.0, max(0.0, value / top)) if top > 0 else 0.0
-    red, green, blue = (round(a + part * (b - a)) for a, b in zip(LOW, HIGH, strict=True))
+    """The colour of a value between ``-top`` and ``top``."""
+    part = min(1.0, abs(value) / top) if top > 0 else 0.0
+    end = HIGH if value >= 0 else BELOW
+    red, green, blue = (round(a + part * (b - a)) for a, b in zip(LOW, end, strict=True))
     return red, green, blue
 
 
@@ -62,16 +69,17 @@ def _one(each: Heatmap, y: int) -> str:
         )
         for c, value in enumerate(row):
             colour = "rgb({},{},{})".format(*shade(value, each.top))
-            label = f"{name.strip()}, {each.columns} {c}: {value:.3f} {each.unit}"
+            label = f"{name.strip()}, {each.columns} {each.number(c)}: {value:.3f} {each.unit}"
+            frame = ' stroke="black" stroke-width="2"' if (r, c) == each.framed else ""
             parts.append(
                 f'<rect x="{LEFT + c * CELL}" y="{base + r * CELL}" width="{CELL - 1}" '
-                f'height="{CELL - 1}" fill="{colour}"><title>{escape(label)}</title></rect>'
+                f'height="{CELL - 1}" fill="{colour}"{frame}><title>{escape(label)}</title></rect>'
             )
     below = base + len(each.rows) * CELL + 12
     step = max(1, len(each.values[0]) // 12) if each.values else 1
     for c in range(0, len(each.values[0]) if each.values else 0, step):
         x = LEFT + c * CELL + CELL // 2
-        parts.append(f'<text x="{x}" y="{below}" text-anchor="middle">{c}</text>')
+        parts.append(f'<text x="{x}" y="{below}" text-anchor="middle">{each.number(c)}</text>')
     end = LEFT + (len(each.values[0]) if each.values else 0) * CELL + 8
     parts.append(f'<text x="{end}" y="{below}">{escape(each.columns)}</text>')
     parts.append(

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.report.heatmap import HIGH, LOW, Heatmap, shade, svg
+from truing.report.heatmap import BELOW, HIGH, LOW, Heatmap, shade, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,3 +34,14 @@ def test_colours_stay_between_the_ends(value: float, top: float) -> None:
 def test_nothing_at_all_is_light() -> None:
     assert shade(0.0, 0.0) == LOW
     assert shade(1.0, 1.0) == HIGH
+
+
+def test_below_nothing_is_another_colour_and_columns_may_have_numbers() -> None:
+    assert shade(-1.0, 1.0) == BELOW
+    each = Heatmap("t", ["a"], [[-0.5, 0.25]], "layer", "nats", framed=(0, 1), numbers=(3, 7))
+    assert each.top == 0.5
+    root = ElementTree.fromstring(svg([each]))
+    cells = [c for c in root.iter(f"{SVG}rect") if c.find(f"{SVG}title") is not None]
+    titles = [cell.findtext(f"{SVG}title") for cell in cells]
+    assert titles == ["a, layer 3: -0.500 nats", "a, layer 7: 0.250 nats"]
+    assert ["stroke" in cell.attrib for cell in cells] == [False, True]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -26,9 +25,11 @@ from truing.methods.kernels.lines import Line
 from truing.models.asks import Rows
 from truing.models.handle import Model
 from truing.models.passes import PAD, evaluating, forward
-from truing.models.positions import Layout, pack, position_ids
+from truing.models.positions import Layout, behind, pack
 from truing.models.spans import Span
 
+NOWHERE = torch.tensor([0])
+"""Rows and columns of the logits of a pass whose logits nobody wants."""
 ENOUGH_ROWS = 4
 """CPU libraries sum products of fewer rows less precisely: the head's gradient, a sum over the
 vocabulary, was off by 2e-5 with three rows and by 1e-6 with four (float32, V = 4096)."""
@@ -72,6 +73,15 @@ class Unsuitable(Exception):
     """This model's passes cannot be cut short."""
 
 
+def cuttable(past: Any) -> DynamicCache:
+    """``past`` where its layers grow by concatenation and nothing else is in it; else ``Unsuitable``."""
+    known = (DynamicLayer, DynamicSlidingWindowLayer)
+    if type(past) is not DynamicCache or any(type(each) not in known for each in past.layers):
+        raise Unsuitable
+    found: DynamicCache = past
+    return found
+
+
 class Upward:
     """Passes from block ``start`` up, over each line's tokens from ``firsts[row]`` on.
 
@@ -98,12 +108,8 @@ class Upward:
     def _read_head(self, head: Layout | None) -> DynamicCache | None:
         if head is None:
             return None
-        none = torch.tensor([0])
-        _, past = forward(self._model, head, (), none, none, use_cache=True)
-        known = (DynamicLayer, DynamicSlidingWindowLayer)
-        if type(past) is not DynamicCache or any(type(each) not in known for each in past.layers):
-            raise Unsuitable
-        return past
+        _, past = forward(self._model, head, (), NOWHERE, NOWHERE, use_cache=True)
+        return cuttable(past)
 
     def _read_below(self) -> Any:
         put_out: list[Any] = []
@@ -116,7 +122,7 @@ class Upward:
         return put_out[-1]
 
     def _pass(self) -> Tensor:
-        past = _untouched(self._past)
+        past = untouched(self._past)
         return _read(self._model, self._tail, (), self._rows_N, self._columns_N, past)
 
     def logits(self) -> Tensor:
@@ -130,10 +136,10 @@ class Upward:
         self._place()
         self._tail = self._tail.keep(rows)
         at = torch.tensor(rows, device=self._model.device)
-        self._past = _untouched(self._past)
+        self._past = untouched(self._past)
         if self._past is not None:
             self._past.batch_select_indices(at)
-        self._below = _select(self._below, at)
+        self._below = select(self._below, at)
 
 
 def best_passes(
@@ -221,12 +227,10 @@ def _split(lines: Sequence[Line], firsts: Sequence[int]) -> tuple[Layout | None,
     if not max(firsts):
         return None, tail
     head = pack([Span(line.ids[:at], at) for line, at in cut], side="left", pad_id=PAD)
-    mask = torch.cat([head.mask_B_T, tail.mask_B_T], 1)
-    positions = position_ids(mask)[:, head.ids_B_T.shape[1] :]
-    return head, replace(tail, attention_mask=mask.long(), position_ids_B_T=positions)
+    return head, behind(head, tail)
 
 
-def _untouched(past: DynamicCache | None) -> DynamicCache | None:
+def untouched(past: DynamicCache | None) -> DynamicCache | None:
     """A cache to write to that shares its tensors with ``past``; its layers grow by
     concatenation, so the shared tensors stay as they are."""
     if past is None:
@@ -253,10 +257,10 @@ def _put_back(module: nn.Module, forward: Any) -> None:
         module.forward = forward
 
 
-def _select(below: Any, rows: Tensor) -> Any:
+def select(below: Any, rows: Tensor) -> Any:
     """The rows of everything in a block's output that has rows."""
     if isinstance(below, Tensor):
         return below[rows.to(below.device)]
     if isinstance(below, tuple):
-        return tuple(_select(each, rows) for each in below)
+        return tuple(select(each, rows) for each in below)
     return below
