@@ -39,6 +39,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Make an edit, show before and after, and save it. The model itself is not changed."""
+    from truing.cli.arms import note_effect
     from truing.cli.inputs import one_request, parse_settings, requests_from
     from truing.cli.plugins import use
     from truing.interventions.artifact import load as load_intervention
@@ -63,6 +64,7 @@ def edit(
         (r.prompt, r.target_new, c.base.strip(), c.edited.strip())
         for r, c in zip(requests, shown, strict=False)
     ]
+    note_effect(method, loaded, iv, [r.prompt for r in requests])
     saved = None
     if out is not None:
         save(iv, out)

@@ -101,6 +101,7 @@ def run(
     with watched() as on_event:
         shared = Workers(workers, partial(use, plugin))
         result = execute(resolved, out, resume=resume, on_event=on_event, workers=shared)
+    from truing.cli.arms import arm_lines
     from truing.report.load import read_run
     from truing.report.tables import comparison, records
 
@@ -120,7 +121,11 @@ def run(
         return
     console = stdout()
     costs = done.meta.get("edits")
-    console.print(comparison(done.measures, done.cells, width=console.width, costs=costs))
+    controls = {ident for ident, cell in done.cells.items() if cell.get("control_of")}
+    shown = [m for m in done.measures if m.cell not in controls]
+    console.print(comparison(shown, done.cells, width=console.width, costs=costs))
+    for line in arm_lines(done.meta, done.cells):
+        note(line)
     note(f"{result.rows} rows in {result.folder}; `truing report {result.folder}` makes the page")
 
 

@@ -23,9 +23,9 @@ CHAT = "chat"
 
 
 class MethodConfig(BaseModel):
-    """Hyper-parameters of a method. Frozen; unknown keys are refused."""
+    """Hyper-parameters of a method. Frozen; unknown keys and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = 0
     append_eos: bool = Field(False, description="train the end of the answer too")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from truing.report.grid import Cells, Grid
@@ -13,14 +13,31 @@ NATS = "nats per token"
 PROMOTION, SUPPRESSION, MARGIN = "promotion", "suppression", "margin-shift"
 MEASURED = (PROMOTION, SUPPRESSION, MARGIN)
 CONTROL = "control"
-CONTROLS = ("random_direction", "shuffled_pairs")
+CONTROLS = ("random_direction", "shuffled_pairs", "neutral_prefix")
 """Methods that are there to be compared with: one colour for all of them, and no names."""
+
+
+def is_control(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell, as the manifest describes it, is there to be compared with."""
+    return bool(cell.get("control_of")) or cell.get("registered") in CONTROLS
+
+
+def without_controls(grid: Grid, cells: Cells) -> Grid:
+    """The grid without its lines of controls."""
+    of = {line: m.cell for (line, _), m in grid.places.items()}
+    kept = tuple(line for line in grid.lines if not is_control(cells.get(of[line], {})))
+    places = {(line, c): m for (line, c), m in grid.places.items() if line in kept}
+    there = {c for _, c in places}
+    return replace(
+        grid, lines=kept, columns=tuple(c for c in grid.columns if c in there), places=places
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One line of a grid that moved two choices. ``strength`` is its method's setting of that name;
-    ``rest`` are its other settings, which arms of one dose-response share."""
+    ``rest`` are its other settings, which arms of one dose-response share. ``control``: it is there to be
+    compared with."""
 
     label: str
     cell: str
@@ -28,11 +45,12 @@ class Arm:
     strength: float | None
     rest: str
     values: Mapping[str, Value]
+    control: bool = False
 
     @property
     def series(self) -> str:
         """What arms of one colour have in common."""
-        return CONTROL if self.method in CONTROLS else self.method
+        return CONTROL if self.control else self.method
 
     def mean(self, metric: str) -> float:
         return self.values[metric].mean or 0.0
@@ -94,4 +112,5 @@ def _arm(label: str, of: Mapping[str, Measure], cells: Cells) -> Arm:
         float(strength) if isinstance(strength, (int, float)) else None,
         ", ".join(f"{k} {v}" for k, v in sorted(settings.items())),
         {name: m.value for name, m in of.items()},
+        is_control(cell),
     )

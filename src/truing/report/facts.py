@@ -28,7 +28,9 @@ class Setting:
 
 def strip(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """The facts under the headline: (label, text)."""
-    measures = [m for run in runs for m in run.measures]
+    measures = [
+        m for run in runs for m in run.measures if not run.cells.get(m.cell, {}).get("control_of")
+    ]
 
     def several(name: str) -> str:
         return words.join(list(dict.fromkeys(str(getattr(m, name)) for m in measures)))
@@ -78,13 +80,15 @@ def shown(runs: Sequence[Run], cases_per_cell: int) -> str:
 
 
 def methods(runs: Sequence[Run]) -> list[Setting]:
-    """Every method with every configuration that was used, once, and what its edits took."""
+    """Every method with every configuration that was used, once, and what its edits took; controls,
+    whose settings are those of what they copy, left out."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], list[EditRecord]] = {}
     for run in runs:
         edits: dict[str, list[EditRecord]] = {}
         for edit in run.edits:
             edits.setdefault(edit.cell, []).append(edit)
-        for ident, cell in run.cells.items():
+        arms = {k: v for k, v in run.cells.items() if not v.get("control_of")}
+        for ident, cell in arms.items():
             config = tuple(flatten(cell.get("config") or {}))
             found.setdefault((str(cell.get("method", "?")), config), []).extend(
                 edits.get(ident, [])

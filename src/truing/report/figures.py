@@ -36,7 +36,7 @@ STEP = 38
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A spec, what it shows in words, and its numbers as a table."""
+    """A spec, what it shows in words, and its numbers as a table. ``note`` stands under the drawing."""
 
     id: str
     title: str
@@ -45,6 +45,7 @@ class Figure:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     broad: bool = False
+    note: str = ""
 
 
 def points(grid: Grid, columns: Sequence[Column]) -> list[Point]:

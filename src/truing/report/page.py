@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,9 @@ from markupsafe import Markup
 
 from truing import __version__
 from truing.report import cases, facts, sentences, theme, words
+from truing.report.arm_table import HEADERS as ARM_HEADERS
+from truing.report.arm_table import ArmTable, arm_tables
+from truing.report.arms import is_control, without_controls
 from truing.report.figures import Figure, amounts, beside, retention, tradeoff
 from truing.report.glossary import entries, undefined
 from truing.report.grid import Cells, Column, Grid, column_of, grids, setting_title, variants
@@ -33,6 +36,7 @@ class Group:
     findings: list[sentences.Finding]
     noise: str
     beside: list[Figure]
+    arms: list[ArmTable]
     steering: list[Figure]
     side_effects: list[Figure]
     retention: list[Figure]
@@ -57,9 +61,11 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     cells: dict[str, Any] = {k: v for run in runs for k, v in run.cells.items()}
     laid_out = grids(measures, cells)
     rows = [row for run in runs for row in run.rows]
-    groups = [_group(grid, measures, rows, cells) for grid in laid_out]
+    metas = [run.meta for run in runs]
+    groups = [_group(grid, measures, rows, cells, metas) for grid in laid_out]
     places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
-    packed = cases.pack(runs, variants(measures, cells))
+    lines = variants(measures, cells)
+    packed = cases.pack(runs, lines)
     figures = {
         f.id: f.spec
         for g in groups
@@ -77,7 +83,9 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
         title=" + ".join(run.name for run in runs),
         runs=runs,
         groups=groups,
-        lead=next((text for g in groups if (text := sentences.lead(g.grid))), ""),
+        lead=next(
+            (t for g in groups if (t := sentences.lead(without_controls(g.grid, cells)))), ""
+        ),
         strip=facts.strip(runs),
         shown=facts.shown(runs, cases_per_cell),
         methods=facts.methods(runs),
@@ -95,6 +103,9 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
         first=first,
         policy=policy([first, *scripts]),
         when=facts.when(runs),
+        arm_headers=ARM_HEADERS,
+        controls={line for cell, line in lines.items() if is_control(cells.get(cell, {}))},
+        bounds=next((m["degenerate"] for m in metas if "degenerate" in m), None),
         words=words,
         setting_title=setting_title,
         place_title=lambda grid, moment: _place_title(grid, moment, laid_out),
@@ -102,8 +113,15 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     )
 
 
-def _group(grid: Grid, measures: Sequence[Measure], rows: Sequence[Row], cells: Cells) -> Group:
-    moment = sentences.main_moment(grid)
+def _group(
+    whole: Grid,
+    measures: Sequence[Measure],
+    rows: Sequence[Row],
+    cells: Cells,
+    metas: Sequence[Mapping[str, Any]],
+) -> Group:
+    moment = sentences.main_moment(whole)
+    grid = without_controls(whole, cells)
     aspects = list(dict.fromkeys(c.aspect for c in grid.select("score", moment)))
     heads = {a: a.partition("/")[0] for a in aspects}
     costs = [a for a in aspects if heads[a] == "locality"]
@@ -115,13 +133,14 @@ def _group(grid: Grid, measures: Sequence[Measure], rows: Sequence[Row], cells: 
         if (c.aspect.partition("/")[0], c.metric) in SHOWN_READINGS
     ]
     return Group(
-        grid,
+        whole,
         sentences.findings(grid),
         sentences.noise(grid),
         _present(
             beside(grid, a, moment) for a in aspects if heads[a] not in ("locality", "fluency")
         ),
-        steering_figures(grid, moment, rows, cells),
+        arm_tables(whole, moment, cells, metas),
+        steering_figures(whole, moment, rows, cells, metas),
         _present(
             (
                 *(beside(grid, a, moment) for a in costs),

@@ -5,7 +5,9 @@ After Pres et al. 2024 (arXiv 2410.17245), with intervals and without rescaling.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from truing.report import words
 from truing.report.arms import (
@@ -34,10 +36,18 @@ LABEL, WIDTH, HEIGHT = 15, 620, 330
 """Pixels: a label's height, and the plane as far as its labels are concerned."""
 
 
-def figures(grid: Grid, moment: Moment, rows: Iterable[Row], cells: Cells) -> list[Figure]:
+def figures(
+    grid: Grid,
+    moment: Moment,
+    rows: Iterable[Row],
+    cells: Cells,
+    metas: Sequence[Mapping[str, Any]] = (),
+) -> list[Figure]:
     """All of them: per aspect the plane and a dose-response of every method with several strengths;
-    of the first aspect, every arm pair by pair from ``rows``. None without likelihoods of two choices.
+    of the first aspect, every arm but the controls pair by pair from ``rows``. None without likelihoods
+    of two choices. ``metas`` are those of the runs' summaries.
     """
+    doses = [told for meta in metas for told in meta.get("doses", ())]
     found: list[Figure] = []
     asked = {(c.aspect, c.protocol) for c in grid.columns if c.metric == PROMOTION}
     places = sorted(asked, key=lambda place: (words.aspect_order(place[0]), place[1]))
@@ -49,9 +59,17 @@ def figures(grid: Grid, moment: Moment, rows: Iterable[Row], cells: Cells) -> li
         for method in dict.fromkeys(arm.method for arm in arms):
             mine = [a for a in arms if a.method == method and a.strength is not None]
             if len({a.strength for a in mine}) > 1:
-                found.append(dose(grid, aspect, protocol, moment, mine))
+                note = " ".join(
+                    _told(each)
+                    for each in doses
+                    if set(each["cells"]) <= {a.cell for a in mine}
+                    and (each["aspect"], each["protocol"], each["moment"])
+                    == (aspect, protocol, moment)
+                )
+                found.append(replace(dose(grid, aspect, protocol, moment, mine), note=note))
     for aspect, protocol in places[:1]:
-        for arm in arms_of(grid, aspect, protocol, moment, cells):
+        arms = arms_of(grid, aspect, protocol, moment, cells)
+        for arm in (arm for arm in arms if arm.series != CONTROL):
             about = [
                 row
                 for row in held
@@ -61,6 +79,29 @@ def figures(grid: Grid, moment: Moment, rows: Iterable[Row], cells: Cells) -> li
             if (figure := pair_by_pair(grid, arm, about)) is not None:
                 found.append(figure)
     return found
+
+
+def _told(dose: Mapping[str, Any]) -> str:
+    """The numbers of a dose-response in a sentence."""
+
+    def share(value: Mapping[str, Any]) -> str:
+        mean, low, high = (value[k] for k in ("mean", "low", "high"))
+        return f"{100 * mean:.0f} %" + (
+            "" if low is None else f" ({100 * low:.0f}–{100 * high:.0f})"
+        )
+
+    def number(value: Mapping[str, Any]) -> str:
+        if value["mean"] is None:
+            return "none"
+        mean, low, high = value["mean"], value["low"], value["high"]
+        return signed(mean) + ("" if low is None else f" ({signed(low)} to {signed(high)})")
+
+    steps = ", ".join(f"{strength:g}" for strength in dose["strengths"])
+    return (
+        f"Each unit of strength moves the margin by {number(dose['slope'])} {NATS}; it rises with every "
+        f"step ({steps}) in {share(dose['rising'])} of {dose['n']} pairs; rank correlation within pairs "
+        f"{number(dose['spearman'])}."
+    )
 
 
 def plane(grid: Grid, aspect: str, protocol: str, moment: Moment, arms: Sequence[Arm]) -> Figure:

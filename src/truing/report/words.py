@@ -48,6 +48,7 @@ ASPECT_QUESTIONS: dict[str, str] = {
 }
 FLAG_MEANINGS: dict[str, str] = {
     "nothing-changed": "the model answers as before: nothing that was edited had an effect",
+    "degenerate": "the model is broken: what it no longer says is no success",
 }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from truing.interventions.intervention import Intervention
+from truing.methods.steering.touched import Effect
 from truing.runs.asking import remembering_at_once
 from truing.runs.making import Failed, Made, Maker
 from truing.runs.measuring import Measuring
@@ -172,5 +173,15 @@ def _record(
             parts=len(done.parts),
             failed={case: own or why for case, own in refused.items() if own or why},
             config=dict(done.origin.config) if stage.cases.start == 0 else {},
+            effect=_seen(job, stage, done),
         )
     )
+
+
+def _seen(job: Job, stage: Stage, made: Intervention) -> Effect | None:
+    """What an intervention does, where that is worth a look: where it acts on activations, and
+    wherever one intervention is all that a cell has."""
+    if not made.parts or not (made.ops or made.conditional or job.regime.chunk is None):
+        return None
+    cases = [*job.beside, *(job.cases[i] for i in stage.cases)]
+    return job.maker.seen(made, cases)

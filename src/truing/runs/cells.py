@@ -64,13 +64,16 @@ class BenchmarkSpec(Parsed):
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of a result table: everything but the protocol, which all are asked together."""
+    """One line of a result table: everything but the protocol, which all are asked together.
+
+    ``control_of`` are the ids of the cells that this one is a control of."""
 
     model: ModelSpec
     method: MethodSpec
     benchmark: BenchmarkSpec
     regime: Regime
     seed: int
+    control_of: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

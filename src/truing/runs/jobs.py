@@ -48,7 +48,14 @@ def job_for(
         regime=cell.regime.id,
         seed=cell.seed,
     )
-    maker, cases = Maker(model, method, config), prepared.cases(cell)
+    copied = cell.control_of[0] if cell.control_of and cell.regime.chunk is None else None
+    maker = Maker(
+        model,
+        method,
+        config,
+        None if copied is None else Totals(folder / "interventions" / copied, model),
+    )
+    cases = prepared.cases(cell)
     return Job(
         cell=cell.id,
         regime=cell.regime,

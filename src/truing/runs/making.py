@@ -13,7 +13,11 @@ from truing.errors import BadRequest, EditFailed, TruingError
 from truing.interventions.intervention import Intervention
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
+from truing.methods.steering.effect import effect
+from truing.methods.steering.touched import Effect
 from truing.methods.variants import make, make_each
+from truing.models.asks import Decoding, GenerateAsk
+from truing.runs.totals import Totals
 from truing.types import Case, EditRequest
 
 if TYPE_CHECKING:
@@ -35,15 +39,19 @@ class Failed:
 
 
 Made = Intervention | Failed
+LOOKED_AT = 16
+"""Prompts on which the effect of an intervention is seen."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """A method with its config on a model."""
+    """A method with its config on a model. ``copied`` is where a control finds the total that it
+    copies, once that was made."""
 
     model: Model
     method: Method
     config: MethodConfig
+    copied: Totals | None = None
 
     def refused(self, cases: Sequence[Case]) -> dict[str, str]:
         """Cases whose requests the method cannot take, with why. Nothing is computed."""
@@ -78,6 +86,8 @@ class Maker:
     def next(self, requests: Sequence[EditRequest], so_far: Intervention | None) -> Made:
         """The total after ``requests``; methods that take one request at a time are chained."""
         try:
+            if (liked := self._to_copy(so_far)) is not None and self.method.copy is not None:
+                return self.method.copy(self.model, requests, self.config, liked)
             if self.method.batch or len(requests) == 1:
                 return make(self.method, self.model, requests, self.config, so_far)
             total = so_far
@@ -86,6 +96,21 @@ class Maker:
             return total if total is not None else Intervention()
         except FAILURES as error:
             return Failed(reason(error))
+
+    def _to_copy(self, so_far: Intervention | None) -> Intervention | None:
+        """The total of the first edit that this one copies; ``None`` where there is none yet."""
+        if self.copied is None or (so_far is not None and so_far.parts):
+            return None
+        made, total = self.copied.newest(up_to=1)
+        return total if made == 1 else None
+
+    def seen(self, made: Intervention, cases: Sequence[Case]) -> Effect:
+        """What ``made`` does when the first prompts of ``cases`` that fit are answered."""
+        prompts = [probe.prompt for case in cases for probe in case.probes]
+        prompts = prompts or [request.prompt for case in cases for request in case.requests]
+        one = Decoding(max_new_tokens=8)
+        fitting = [p for p in prompts if self.model.fits(GenerateAsk(p, one, made)) is None]
+        return effect(self.model, made, fitting[:LOOKED_AT])
 
 
 def reason(error: BaseException) -> str:

@@ -97,6 +97,7 @@ def cell_facts(cell: Cell, protocols: tuple[str, ...]) -> dict[str, Any]:
         "every": cell.regime.every,
         "protocols": list(protocols),
         "seed": cell.seed,
+        "control_of": list(cell.control_of),
     }
 
 

@@ -24,6 +24,7 @@ from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import regime as regimes
 from truing.runs.capability import CapabilitySpec
 from truing.runs.cells import BASELINE, BenchmarkSpec, Cell, MethodSpec, ModelSpec, Parsed
+from truing.runs.controls import DEFAULT_CONTROLS, controls_of, takes_controls
 from truing.runs.problems import Problems, bad_value, listed
 from truing.runs.regime import Regime
 from truing.runs.toml import dumps
@@ -49,6 +50,7 @@ class Plan(Parsed):
     seeds: tuple[int, ...] = (0,)
     judges: tuple[str, ...] = ()
     capability: tuple[CapabilitySpec, ...] = ()
+    controls: int = Field(default=0, ge=0)
     skip_invalid: bool | None = None
     at_once: int = Field(default=32, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
@@ -57,14 +59,26 @@ class Plan(Parsed):
     root: Path = Field(default=Path(), exclude=True)
 
     def cells(self) -> list[Cell]:
-        """All cells; per model, benchmark, regime and seed the baseline comes first."""
+        """All cells; per model, benchmark, regime and seed the baseline comes first, the controls
+        last."""
         return [
-            Cell(model, method, benchmark, regime, seed)
+            cell
             for model in self.models
             for benchmark in self.benchmarks
             for regime in self.regimes
             for seed in self.seeds
-            for method in self.methods
+            for cell in self._together(model, benchmark, regime, seed)
+        ]
+
+    def _together(
+        self, model: ModelSpec, benchmark: BenchmarkSpec, regime: Regime, seed: int
+    ) -> list[Cell]:
+        arms = [Cell(model, method, benchmark, regime, seed) for method in self.methods]
+        return arms + [
+            Cell(
+                model, control.spec, benchmark, regime, seed, tuple(arms[i].id for i in control.of)
+            )
+            for control in controls_of(self.methods, self.controls, seed)
         ]
 
     def skips(self, benchmark: BenchmarkSpec) -> bool:
@@ -157,6 +171,7 @@ def parse(
     shared = {k: values.pop(k) for k in (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK) if k in values}
     values["models"] = problems.each(values.get("models"), _model)
     values["methods"] = _with_baseline(problems.each(values.get("methods"), _method))
+    values["controls"] = _controls(values.get("controls"), values["methods"])
     values["benchmarks"] = _benchmarks(values.get("benchmarks"), shared, problems)
     values["protocols"] = problems.each(
         values.get("protocols", ["synthetic", "wild"]), lambda given: parse_protocol(given).id
@@ -241,6 +256,13 @@ def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:
     baseline = [m for m in methods if m.name == BASELINE]
     others = [m for m in methods if m.name != BASELINE]
     return [*(baseline[:1] or [_method(BASELINE)]), *others]
+
+
+def _controls(given: Any, methods: list[MethodSpec]) -> Any:
+    """How many random directions; unless the plan says, some where a method steers."""
+    if given is None or given is True:
+        return DEFAULT_CONTROLS if any(map(takes_controls, methods)) else 0
+    return 0 if given is False else given
 
 
 def _benchmarks(given: Any, shared: Mapping[str, Any], problems: Problems) -> list[BenchmarkSpec]:

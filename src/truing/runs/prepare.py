@@ -63,8 +63,10 @@ class Prepared:
         return tuple(case for case in every if not case.requests)
 
     def apart(self, cell: Cell) -> list[tuple[Case, ...]]:
-        """The benchmark's cases, then the items of each capability set."""
+        """The benchmark's cases, then the items of each capability set, which controls are not asked."""
         label = cell.benchmark.label
+        if cell.control_of:
+            return [self.data[label].cases]
         return [self.data[label].cases, *self.items[label].values()]
 
     def rows_of(self, case: Case) -> int:

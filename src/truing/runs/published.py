@@ -93,6 +93,7 @@ def plan_for(
         "protocols": list(wanted.protocols),
         "regimes": [wanted.regime],
         "seeds": [seed],
+        "controls": 0,
         "skip_invalid": True,
         "limit": limit,
     }

@@ -114,6 +114,7 @@ class Task:
                 "regimes": [dict(self.regime)],
                 "seeds": [self.seed],
                 "noise_sample": 0,
+                "controls": 0,
                 "skip_invalid": True,
             },
             source="tune",

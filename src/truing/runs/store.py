@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from truing.errors import StoreError
+from truing.methods.steering.touched import Effect
 from truing.runs.lines import Appender, cannot, read, read_json, write_atomically
 from truing.runs.lock import Lock
 from truing.types import Measure, Row, Verdict
@@ -42,7 +43,8 @@ class EditRecord:
     ``peak_bytes`` the highest memory in use meanwhile (``None``: not known). ``failed`` maps case
     ids to what went wrong; such edits are not in force. ``parts`` counts the parts of the
     resulting intervention. ``config`` holds the method's settings as it resolved them; it is
-    written with a cell's first edit only.
+    written with a cell's first edit only. ``effect`` is what was seen of the resulting intervention
+    (:class:`truing.methods.steering.touched.Effect`), ``None``: nobody looked.
     """
 
     cell: str
@@ -55,6 +57,7 @@ class EditRecord:
     parts: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)

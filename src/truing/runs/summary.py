@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from truing.runs.judging import extra_judges, verdicts_on
+from truing.runs.steered import collapses, doses, effects_of, flagged, verdicts
 from truing.runs.store import (
     Summary,
     is_run,
@@ -21,6 +22,7 @@ from truing.runs.store import (
 )
 from truing.runs.tally import Place, Tally, read_off, scored
 from truing.scoring import judge as judging
+from truing.scoring.collapse import BOUNDS
 from truing.scoring.metrics import metric_for
 from truing.scoring.observations import Observation
 from truing.scoring.paired import compare, correct
@@ -57,14 +59,27 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
     tally = _tally(folder, tuple(cells))
     made = _Making(tally, cells)
     measures = made.scores() + made.readings() + made.retention() + made.noise()
+    effects = effects_of(read_edits(folder))
+    reasons = collapses(measures, effects)
+    measures = flagged(_corrected(measures, correction), reasons)
     meta = {
         "interval": "95%",
         "correction": correction,
         "family": FAMILY,
         "scoring": judging.versions(),
         "edits": costs(folder),
+        "effects": {
+            cell: {**asdict(seen), "told": str(seen), "warnings": list(seen.warnings)}
+            for cell, seen in effects.items()
+        },
+        "arms": [
+            {**asdict(arm), "success": arm.success, "told": str(arm)}
+            for arm in verdicts(measures, cells, reasons)
+        ],
+        "doses": doses(tally, cells),
+        "degenerate": asdict(BOUNDS),
     }
-    return Summary(tuple(_corrected(measures, correction)), meta)
+    return Summary(tuple(measures), meta)
 
 
 def costs(folder: Path) -> dict[str, dict[str, Any]]:

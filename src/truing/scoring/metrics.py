@@ -134,6 +134,17 @@ _ENTRIES = (
         "higher",
     ),
     Metric(
+        "fluent-rate",
+        "Fluent answers",
+        "How often is an answer neither empty nor stuck in a loop?",
+        "answers that are neither empty nor looping / answers",
+        "answers",
+        _NO_RESPONSE,
+        "Truing; the loop rule is health-1",
+        "share",
+        "higher",
+    ),
+    Metric(
         "repetition-rate",
         "Repetition rate",
         "How often an answer is stuck in a loop.",

@@ -82,6 +82,10 @@ def _empty(response: Response) -> float | None:
     return float(health.is_empty(response.text))
 
 
+def _fluent(response: Response) -> float | None:
+    return float(not (health.looping(response.text) or health.is_empty(response.text)))
+
+
 def _capped(response: Response) -> float | None:
     return float(response.stop == "length")
 
@@ -118,6 +122,7 @@ READINGS: Mapping[str, Reading] = MappingProxyType(
             Reading("distinct-2", "health", _of_answer(_distinct_2), bounded=True),
             Reading("repetition-rate", "health", _of_answer(_loops), bounded=True),
             Reading("empty-rate", "health", _of_answer(_empty), bounded=True),
+            Reading("fluent-rate", "health", _of_answer(_fluent), bounded=True),
             Reading("length-capped-rate", "health", _of_answer(_capped), bounded=True),
             Reading("mean-length", "health", _of_answer(_length), bounded=False),
             Reading("likelihood-margin", "likelihood", _of_answer(_margin), bounded=False),
@@ -141,9 +146,22 @@ def readings_for(protocol: Protocol, row: Row) -> tuple[Reading, ...]:
     """
     names: tuple[str, ...] = ()
     if is_fluency(row.aspect):
-        names = ("ngram-entropy", "distinct-2", "repetition-rate", "empty-rate", "mean-length")
+        names = (
+            "ngram-entropy",
+            "distinct-2",
+            "repetition-rate",
+            "empty-rate",
+            "fluent-rate",
+            "mean-length",
+        )
     elif protocol.truncation != "gold-length":
-        names = ("repetition-rate", "empty-rate", "length-capped-rate", "mean-length")
+        names = (
+            "repetition-rate",
+            "empty-rate",
+            "fluent-rate",
+            "length-capped-rate",
+            "mean-length",
+        )
     elif protocol.scorer in LIKELIHOOD_SCORERS:
         two = row.base is not None and len(row.base.choices) == 2
         names = ("likelihood-margin", *(SHIFTS if two else ()))

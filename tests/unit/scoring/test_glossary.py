@@ -71,6 +71,7 @@ def test_which_readings_are_shown() -> None:
     assert names("wild", "efficacy") == {
         "repetition-rate",
         "empty-rate",
+        "fluent-rate",
         "length-capped-rate",
         "mean-length",
     }

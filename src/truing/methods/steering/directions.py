@@ -61,15 +61,22 @@ def logistic(sides: Sides, penalty: float = 1.0) -> Tensor:
     return signed(weights / weights.norm(), sides)
 
 
-def anywhere(sides: Sides, seed: int) -> Tensor:
-    """A random direction of length one, evenly over the sphere, in the width of the pairs."""
-    draw = torch.Generator().manual_seed(seed)
-    axis_D = torch.randn(sides.new_N_D.shape[1], generator=draw, dtype=torch.float64)
-    return torch.nn.functional.normalize(axis_D, dim=0)
+def anywhere(like: Tensor, draw: torch.Generator) -> Tensor:
+    """A random direction, evenly over the sphere, as long as ``like`` (each row of it), in its dtype
+    and among the coordinates in which ``like`` is not zero."""
+    drawn = torch.randn(like.shape, generator=draw, dtype=torch.float64)
+    return as_long(drawn * (like != 0).cpu(), like)
+
+
+def as_long(vector: Tensor, like: Tensor) -> Tensor:
+    """``vector`` (each row of it) of the length of ``like``, and in its dtype."""
+    unit = torch.nn.functional.normalize(vector.double().cpu(), dim=-1)
+    scaled: Tensor = unit * like.double().cpu().norm(dim=-1, keepdim=True)
+    return scaled.to(like)
 
 
 def unlabelled(sides: Sides, seed: int) -> Tensor:
-    """The mean difference after each pair's sides are swapped by the toss of a coin."""
+    """The mean difference after each pair's sides are swapped by the toss of a coin; never all alike."""
     draw = torch.Generator().manual_seed(seed)
     n = len(sides.new_N_D)
     signs_N = 2.0 * torch.randint(0, 2, (n,), generator=draw).double() - 1

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from truing.interventions.intervention import Intervention
 from truing.methods.neutral import NEUTRAL
+from truing.methods.steering.touched import Count, Divergence, Effect, Fired
 from truing.models.asks import Change, Decoding, GenerateAsk
 from truing.models.engine import Job, Work, batches, check, job_of
 from truing.models.handle import Model
@@ -28,62 +29,12 @@ from truing.models.positions import Layout, pack
 from truing.models.spans import Span
 from truing.types import Prompt
 
+__all__ = ["Count", "Divergence", "Effect", "Fired", "effect", "on_neutral"]
+
 CHUNK = 8
 """Texts whose distributions are held at once."""
 
 Phase = Literal["prefill", "decode"]
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Forward passes that met a hook point, tokens in them (no padding), and tokens changed there."""
-
-    passes: int = 0
-    tokens: int = 0
-    changed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """What activation ops did at one hook point while prompts were read (``prefill``) and answers
-    written (``decode``). ``moved``: mean ``|dh| / |h|`` over the tokens changed; ``None``: none was."""
-
-    site: str
-    layer: int
-    prefill: Count
-    decode: Count
-    moved: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """Mean KL(base || changed) of next-token distributions, in nats, over ``n`` of them."""
-
-    nats: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """``fired``: one entry per hook point of the activation ops. ``first``: at the last token of each
-    prompt, which decides the first answer token. ``neutral``: over the tokens of neutral text."""
-
-    fired: tuple[Fired, ...]
-    first: Divergence
-    neutral: Divergence
-
-    def __str__(self) -> str:
-        places = [
-            f"{f.site}[{f.layer}] changed {f.prefill.changed} of {f.prefill.tokens} prompt and "
-            f"{f.decode.changed} of {f.decode.tokens} generated tokens"
-            + ("" if f.moved is None else f" by {f.moved:.2g} of their length")
-            for f in self.fired
-        ]
-        kl = (
-            f"KL {self.first.nats:.3g} nats at the first answer token (n {self.first.n}), "
-            f"{self.neutral.nats:.3g} per token of neutral text (n {self.neutral.n})"
-        )
-        return "; ".join([*places, kl])
 
 
 def effect(

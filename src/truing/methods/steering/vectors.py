@@ -2,9 +2,7 @@
 
 ``caa``: Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation Addition". ``pca``: the first
 principal component of the same differences (Zou et al. 2023, "Representation Engineering"; repeng).
-``probe``: the weights of a logistic regression. ``random_direction`` and ``shuffled_pairs`` are controls:
-what a vector of that length does whatever it means, and what the same pairs give without their labels.
-All differ in how the direction is found and in nothing else, so that their strengths compare: a fraction
+``probe``: the weights of a logistic regression. All differ in how the direction is found and in nothing else, so that their strengths compare: a fraction
 of the activations' typical length.
 
 Published code reads the activation of the wrong layer for the last block (``hidden_states`` ends
@@ -33,7 +31,6 @@ from truing.methods.steering.directions import Centre
 from truing.methods.steering.pairs import Read, Sides, read_sides
 from truing.models.handle import Model
 from truing.models.positions import Positions
-from truing.seeds import Seeds
 from truing.types import EditRequest
 
 ANSWER = Positions("window", start=-1)
@@ -114,14 +111,6 @@ def _principal(config: PcaConfig, seen: Seen) -> Tensor:
 
 def _weights(config: ProbeConfig, seen: Seen) -> Tensor:
     return directions.logistic(seen.sides, config.penalty)
-
-
-def _random(config: VectorConfig, seen: Seen) -> Tensor:
-    return directions.anywhere(seen.sides, Seeds(config.seed).child("random-direction").number)
-
-
-def _shuffled(config: VectorConfig, seen: Seen) -> Tensor:
-    return directions.unlabelled(seen.sides, Seeds(config.seed).child("shuffled-pairs").number)
 
 
 def scale_of(config: VectorConfig, direction_D: Tensor, sides: Sides) -> float:
@@ -214,18 +203,4 @@ PROBE = method(
     ProbeConfig,
     "the weights of a probe that tells contrast pairs apart, added to the residual stream",
     "Li et al. 2023 (ITI), on the residual stream",
-)
-RANDOM_DIRECTION = method(
-    "random_direction",
-    _random,
-    VectorConfig,
-    "a control: a random direction of the same length, added to the residual stream",
-    "a norm-matched control",
-)
-SHUFFLED_PAIRS = method(
-    "shuffled_pairs",
-    _shuffled,
-    VectorConfig,
-    "a control: the mean difference of contrast pairs whose sides are swapped at random",
-    "a control without labels",
 )
