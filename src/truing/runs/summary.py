@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.runs.judging import extra_judges, verdicts_on
+from truing.runs.morals import morals
 from truing.runs.steered import collapses, doses, effects_of, flagged, verdicts
 from truing.runs.store import (
     Summary,
@@ -20,9 +21,10 @@ from truing.runs.store import (
     read_verdicts,
     write_summary,
 )
-from truing.runs.tally import Place, Tally, read_off, scored
+from truing.runs.tally import Place, Tally, by_edit_and_question, crossed, read_off, scored
 from truing.scoring import judge as judging
 from truing.scoring.collapse import BOUNDS
+from truing.scoring.crossed import mean_of
 from truing.scoring.metrics import metric_for
 from truing.scoring.observations import Observation
 from truing.scoring.paired import compare, correct
@@ -77,6 +79,7 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
             for arm in verdicts(measures, cells, reasons)
         ],
         "doses": doses(tally, cells),
+        "morals": morals(tally),
         "degenerate": asdict(BOUNDS),
     }
     return Summary(tuple(measures), meta)
@@ -213,7 +216,11 @@ class _Making:
         compatibility: bool = False,
     ) -> Measure:
         seeds = _seeds(place, metric, judge)
-        value = value_of(ours, seeds=seeds, bounded=bounded)
+        entries = self.tally.entries[place]
+        if crossed(entries):
+            value = mean_of(by_edit_and_question(entries, ours), seeds=seeds)
+        else:
+            value = value_of(ours, seeds=seeds, bounded=bounded)
         measure = self._as_measure(place, metric, judge, value)
         versus = None
         if theirs is not None and not self._is_baseline(place.cell):

@@ -12,8 +12,10 @@ from truing.runs.judging import protocol_of
 from truing.scoring.judge import scorers_for
 from truing.scoring.observations import Observation, clusters_of
 from truing.scoring.readings import readings_for
+from truing.scoring.said import Answered, answered
 from truing.types import Moment, Response, Row, State, Verdict
 
+OF_MORALS = ("efficacy", "moral", "impact")
 SAME_LOGPROB = 1e-3
 """Nats. Differences of log-probabilities below this are rounding, not an effect."""
 
@@ -31,12 +33,15 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row without its texts, and its numbers: (score, state) by judge, value by reading."""
+    """One row without its texts, and its numbers: (score, state) by judge, value by reading.
+
+    ``said`` is which label its answer says, where it is a question of morals."""
 
     row: Row
     answered: bool
     scores: Mapping[str, tuple[float | None, State]]
     readings: Mapping[str, float | None]
+    said: Answered | None = None
 
 
 @dataclass
@@ -66,7 +71,8 @@ class Tally:
                 judges.setdefault(judge, judge in own[1:] or for_comparison_only(judge))
         readings = {r.metric: r.of(row) for r in readings_for(protocol, row)}
         slim = replace(row, prompt="", accepted=(), response=None, base=None)
-        entry = Entry(slim, row.response is not None, scores, readings)
+        said = answered(row) if row.aspect in OF_MORALS else None
+        entry = Entry(slim, row.response is not None, scores, readings, said)
         self.entries.setdefault(place, []).append(entry)
         where = (row.cell, row.moment, step, row.aspect.partition("/")[0])
         self.moved[where] = self.moved.get(where, False) or differs(row.response, row.base)
@@ -111,10 +117,33 @@ class Tally:
         )
 
 
+def crossed(entries: Sequence[Entry]) -> bool:
+    """Whether several edits are asked the same questions, so that no part of them is independent."""
+    found = clusters_of([entry.row for entry in entries])
+    return len(found) > 1 and len(set(found.values())) == 1
+
+
+def by_edit_and_question(
+    entries: Sequence[Entry], observations: Sequence[Observation]
+) -> list[Observation]:
+    """``observations`` of the entries, in order, with the edit and the question as their keys."""
+    return [
+        replace(seen, key=(entry.row.case, entry.row.group or entry.row.probe))
+        for entry, seen in zip(entries, observations, strict=True)
+    ]
+
+
+def _clusters(entries: Sequence[Entry]) -> Mapping[str, str]:
+    """Of every case its independent unit; crossed ones are compared edit by edit."""
+    if crossed(entries):
+        return {entry.row.case: entry.row.case for entry in entries}
+    return clusters_of([entry.row for entry in entries])
+
+
 def scored(entries: Sequence[Entry], judge: str) -> list[Observation]:
     """One observation per row with the score of ``judge``; invalid without an answer, missing
     without a verdict."""
-    clusters = clusters_of([entry.row for entry in entries])
+    clusters = _clusters(entries)
     found = []
     for entry in entries:
         unscored: State | None = None if entry.answered else "invalid"
@@ -126,7 +155,7 @@ def scored(entries: Sequence[Entry], judge: str) -> list[Observation]:
 
 def read_off(entries: Sequence[Entry], metric: str) -> list[Observation]:
     """One observation per row with the number of one reading."""
-    clusters = clusters_of([entry.row for entry in entries])
+    clusters = _clusters(entries)
     found = []
     for entry in entries:
         value, row = entry.readings.get(metric), entry.row

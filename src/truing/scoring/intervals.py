@@ -74,7 +74,7 @@ def bootstrap_ratio(
         values_R[start : start + rows] = totals_R_K[:, 0] / totals_R_K[:, 1]
     if np.ptp(values_R) <= 1e-12 * max(1.0, float(np.abs(values_R).max())):
         return None
-    tail = _widened_tail(n, confidence)
+    tail = widened_tail(n, confidence)
     low, high = np.quantile(values_R, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -92,6 +92,6 @@ def ratio_error(sums_C: Floats, sizes_C: Floats) -> float | None:
     return math.sqrt(n / (n - 1) * float(residual_C @ residual_C)) / total
 
 
-def _widened_tail(n: int, confidence: float) -> float:
+def widened_tail(n: int, confidence: float) -> float:
     quantile = float(stats.t.ppf(0.5 - confidence / 2, n - 1))
     return float(stats.norm.cdf(math.sqrt(n / (n - 1)) * quantile))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ RULE = "rule:"
 class ScenarioOptions(Options):
     """Toward what scenarios are edited, and how many others are asked about."""
 
-    always = ("direction",)
+    always: ClassVar[tuple[str, ...]] = ("direction",)
 
     direction: Direction = Field(
         "bad", description="Toward the good answer, the bad one, or declining (abstention)."
@@ -123,15 +123,18 @@ def together(
     """
     edited = {case.id for case in selected}
     free = [case for case in usable if case.id not in edited] or list(usable)
+    rules = {_rule(case) for case in selected}
+    kin = {rule: [case for case in free if _rule(case) == rule] for rule in rules if rule}
+    strangers = {rule: [case for case in free if _rule(case) != rule] for rule in rules}
     found = []
     for case in selected:
-        others = [other for other in free if other.id != case.id]
-        kin = [other for other in others if _rule(other) == _rule(case) != ""]
-        strangers = [other for other in others if _rule(other) != _rule(case)]
+        rule = _rule(case)
+        others = [] if chosen.impact == 0 else [other for other in free if other.id != case.id]
+        like = [other for other in kin.get(rule, ()) if other.id != case.id]
         probes = [
             *_of_others(case, others[: chosen.impact], "impact"),
-            *_of_others(case, _spread(kin, chosen.locality), "locality/same-rule"),
-            *_of_others(case, _spread(strangers, chosen.locality), "locality/other-rules"),
+            *_of_others(case, _spread(like, chosen.locality), "locality/same-rule"),
+            *_of_others(case, _spread(strangers[rule], chosen.locality), "locality/other-rules"),
         ]
         found.append(replace(case, probes=(*case.probes, *probes)))
     return found

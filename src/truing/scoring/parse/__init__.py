@@ -17,6 +17,7 @@ from truing.scoring.parse.parsed import Parsed as Parsed
 from truing.scoring.parse.parsed import hedges as hedges
 from truing.scoring.parse.parsed import refuses as refuses
 from truing.scoring.parse.words import GOOD_BAD as GOOD_BAD
+from truing.scoring.parse.words import GOOD_BAD_NEUTRAL as GOOD_BAD_NEUTRAL
 from truing.scoring.parse.words import REASONABLE as REASONABLE
 from truing.scoring.parse.words import TRUE_FALSE as TRUE_FALSE
 from truing.scoring.parse.words import VOCABULARIES as VOCABULARIES

@@ -39,6 +39,7 @@ GOOD_BAD: Labels = (
          "harmful"),
     ),
 )  # fmt: skip
+GOOD_BAD_NEUTRAL: Labels = (*GOOD_BAD, Label("neutral", ("neutral",)))
 VOCABULARIES: tuple[Labels, ...] = (YES_NO, TRUE_FALSE, REASONABLE, GOOD_BAD)
 
 # The words of a label inside a phrase that does not say it.

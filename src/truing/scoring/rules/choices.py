@@ -13,6 +13,7 @@ from functools import partial
 from truing.scoring import health, parse
 from truing.scoring.parse import published
 from truing.scoring.rules.texts import CONTAINS, Rule, Ruling, TextRule
+from truing.scoring.said import vocabulary_of
 from truing.types import Row
 
 Reader = Callable[[str], parse.Parsed]
@@ -60,9 +61,10 @@ def _option(answer: str, row: Row) -> Ruling:
 
 
 def _word_label(answer: str, row: Row) -> Ruling:
-    readers = [partial(parse.word_label, labels=labels) for labels in parse.VOCABULARIES]
-    read = next((reader for reader in readers if _wanted(reader, row)), None)
-    return NOTHING_TO_FIND if read is None else chosen(read, answer, row)
+    labels = vocabulary_of(row.accepted, row.choices)
+    if labels is None:
+        return NOTHING_TO_FIND
+    return chosen(partial(parse.word_label, labels=labels), answer, row)
 
 
 def _named_choice(answer: str, row: Row) -> Ruling:
