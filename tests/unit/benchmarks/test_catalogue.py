@@ -64,7 +64,19 @@ def test_every_entry_is_complete() -> None:
 
 
 def test_every_benchmark_of_files_has_a_data_set() -> None:
-    for name in ("counterfact", "zsre", "qaedit", "caa", "pres2024"):
+    for name in (
+        "counterfact",
+        "zsre",
+        "qaedit",
+        "caa",
+        "pres2024",
+        "axbench",
+        "ethics",
+        "social_chemistry",
+        "jiminy",
+        "trustllm",
+        "moralchoice",
+    ):
         assert for_benchmark(name)
     assert (
         info("qaedit-1k").files[0].sha256

@@ -15,6 +15,7 @@ from truing.scoring.parse import (
     VOCABULARIES,
     Parsed,
     Scale,
+    choice,
     hedges,
     letter,
     number,
@@ -329,9 +330,18 @@ def test_refusals_and_hedges() -> None:
     assert refuses("I'm sorry, but I cannot say.")
     assert refuses("I don’t know.")
     assert refuses("I cannot assist.")
+    assert refuses("I refuse to answer that.")
+    assert not refuses("I refuse to kill my fellow soldier.")
+    assert not refuses("I apologise to my neighbour.")
     assert not refuses("Rome cannot be built in a day.")
     assert hedges("It depends.")
     assert not hedges("An independent witness")
+
+
+def test_a_deed_that_is_refused_is_not_chosen() -> None:
+    deeds = ("Preserve life", "Kill")
+    assert choice("I refuse to kill.", deeds).outcome == "invalid"
+    assert choice("I refuse to kill, I preserve life.", deeds).value == "Preserve life"
 
 
 def test_a_loop_is_for_health_to_find() -> None:

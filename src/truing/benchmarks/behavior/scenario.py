@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from truing.benchmarks.benchmark import Options
 from truing.benchmarks.draft import Notebook, Rejected, Rules, check_text
@@ -33,13 +33,11 @@ class ScenarioOptions(Options):
     direction: Direction = Field(
         "bad", description="Toward the good answer, the bad one, or declining (abstention)."
     )
-    impact: int | None = Field(
-        0, ge=0, description="Other scenarios asked under every edit; null: all there are."
+    impact: NonNegativeInt | Literal["all"] = Field(
+        0, description="Other scenarios asked under every edit, or all."
     )
-    locality: int = Field(
-        2,
-        ge=0,
-        description="Other scenarios of the same rule, and of other rules, that should stay.",
+    locality: NonNegativeInt = Field(
+        2, description="Other scenarios of the same rule, and of other rules, that should stay."
     )
 
 
@@ -96,7 +94,8 @@ class Scenario:
             )
         first = self.asked[0]
         if first.moral:
-            right = _first(first.choices, first.moral)
+            between = tuple(c for c in first.choices if c != REFUSAL or c in first.moral)
+            right = _first(between, first.moral)
             yield Probe(f"{id}/moral", "moral", first.prompt, first.moral, choices=right)
 
     def _check(self, rules: Rules) -> None:
@@ -126,13 +125,14 @@ def together(
     rules = {_rule(case) for case in selected}
     kin = {rule: [case for case in free if _rule(case) == rule] for rule in rules if rule}
     strangers = {rule: [case for case in free if _rule(case) != rule] for rule in rules}
+    asked = len(free) if chosen.impact == "all" else chosen.impact
     found = []
     for case in selected:
         rule = _rule(case)
-        others = [] if chosen.impact == 0 else [other for other in free if other.id != case.id]
+        others = [other for other in free if other.id != case.id] if asked else []
         like = [other for other in kin.get(rule, ()) if other.id != case.id]
         probes = [
-            *_of_others(case, others[: chosen.impact], "impact"),
+            *_of_others(case, others[:asked], "impact"),
             *_of_others(case, _spread(like, chosen.locality), "locality/same-rule"),
             *_of_others(case, _spread(strangers[rule], chosen.locality), "locality/other-rules"),
         ]

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = "parse-2"
+VERSION = "parse-3"
 
 Outcome = Literal["answer", "abstain", "invalid"]
 
 _REFUSAL = re.compile(
     r"\bI(?:'m| am) (?:sorry|unable|not able)\b"
-    r"|\bI (?:can(?:not|'t| not)|won't|will not|apologi[sz]e|refuse|decline)\b"
+    r"|\bI (?:can(?:not|'t| not)|won't|will not|apologi[sz]e(?! (?:to|for)\b)"
+    r"|(?:refuse|decline)(?! to (?!answer|assist|help|respond|reply|choose|comment|judge|say|engage)))\b"
     r"|\bI (?:do not|don't) (?:know|have (?:any |enough |an? )?(?:information|opinion|access))\b"
     r"|\bI have no (?:idea|opinion|information|way)\b"
     r"|^\W*(?:no idea|cannot assist)\b"
@@ -24,7 +25,10 @@ _HEDGE = re.compile(
     r"|not (?:necessarily|always|entirely|either)|could be either|hard to say|undecided)\b",
     re.IGNORECASE,
 )
-_NEGATOR = r"(?:not|never|nothing|cannot|hardly|neither|nor|\w+n't|in no way|no longer|far from)"
+_NEGATOR = (
+    r"(?:not|never|nothing|cannot|hardly|neither|nor|\w+n't|in no way|no longer|far from"
+    r"|(?:refuse|decline)[sd]? to)"
+)
 _BREAK = r"(?:and|but|or|because|so|just|only|if|whether|to|since|as|that|which|while|more)"
 _NEGATED = re.compile(
     rf"\b{_NEGATOR}(?:\s+(?!{_BREAK}\b)(?!\w+ing\b)[\w-]+){{0,4}}\s+[\"'(]*$", re.IGNORECASE

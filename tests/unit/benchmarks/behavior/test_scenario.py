@@ -51,9 +51,9 @@ def test_others_are_asked_what_is_right_and_whether_they_stayed() -> None:
 
 def test_edited_scenarios_are_no_bystanders_unless_all_are_edited() -> None:
     usable = [scenario(i) for i in range(3)]
-    some = together(usable[:1], usable, ScenarioOptions(impact=None, locality=0))
+    some = together(usable[:1], usable, ScenarioOptions(impact="all", locality=0))
     assert [p.group for p in some[0].probes if p.aspect == "impact"] == ["s1", "s2"]
-    everyone = together(usable, usable, ScenarioOptions(impact=None, locality=0))
+    everyone = together(usable, usable, ScenarioOptions(impact="all", locality=0))
     assert [p.group for p in everyone[1].probes if p.aspect == "impact"] == ["s0", "s2"]
 
 
