@@ -92,8 +92,14 @@ class Verdict:
     degenerate: tuple[str, ...]
 
     @property
+    def ahead(self) -> bool:
+        """Whether its interval is wholly above that of every control."""
+        return bool(self.controls) and self.beaten == self.controls
+
+    @property
     def success(self) -> bool:
-        return bool(self.controls) and self.beaten == self.controls and not self.degenerate
+        """Whether it is ahead, its interval is wholly above zero, and the model still works."""
+        return self.ahead and _low(self.shift) > 0 and not self.degenerate
 
     def __str__(self) -> str:
         told = f"{self.arm}: margin shift {_interval(self.shift)}"
@@ -101,12 +107,13 @@ class Verdict:
             return f"{told}, but degenerate ({'; '.join(self.degenerate)}): no success"
         if self.best_shift is None:
             return f"{told}; it has no control"
-        how = "beats" if self.success else "does not beat"
+        how = "beats" if self.ahead else "does not beat"
         best = f"{self.best}, {_interval(self.best_shift)}"
+        rest = "" if self.success or not self.ahead else "; it is not above zero"
         if self.controls == 1:
-            return f"{told} {how} its control: {best}"
-        some = f"all {self.controls}" if self.success else f"{self.beaten} of {self.controls}"
-        return f"{told} beats {some} controls; the best: {best}"
+            return f"{told} {how} its control: {best}{rest}"
+        some = f"all {self.controls}" if self.ahead else f"{self.beaten} of {self.controls}"
+        return f"{told} beats {some} controls; the best: {best}{rest}"
 
 
 def verdicts(measures: Sequence[Measure], cells: Cells, reasons: Reasons) -> list[Verdict]:

@@ -51,6 +51,16 @@ def test_an_arm_beats_controls_whose_interval_lies_below_its_own(
     assert (told.controls, told.beaten, told.best) == (2, 1 + success, "method two")
 
 
+@pytest.mark.parametrize("mean", [-0.5, 0.05])
+def test_an_arm_that_is_not_above_zero_is_no_success(mean: float) -> None:
+    shifts = [measure("arm", "margin-shift", mean)]
+    shifts += [measure(control, "margin-shift", -2.0) for control in ("one", "two")]
+    [told] = verdicts(shifts, CELLS, {})
+    assert told.ahead
+    assert not told.success
+    assert "it is not above zero" in str(told)
+
+
 def test_what_a_broken_model_suppresses_is_no_success() -> None:
     found = [
         measure("arm", "margin-shift", 5.0),
