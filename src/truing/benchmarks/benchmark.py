@@ -167,6 +167,50 @@ BENCHMARKS: Registry[Benchmark] = Registry(
             "truing.benchmarks.pres2024:PRES2024",
             "Pres et al. 2024: open-ended answers that show a behaviour or its opposite (needs --data)",
         ),
+        "moralchoice": Entry(
+            "truing.benchmarks.behavior.moralchoice:MORALCHOICE",
+            "MoralChoice: act well, badly or not at all in clear and ambiguous dilemmas (needs --data)",
+        ),
+        "moral_rules": Entry(
+            "truing.benchmarks.behavior.rules:MORAL_RULES",
+            "ten rules of common morality as edits: works offline; dilemmas of a MoralChoice file show impact",
+        ),
+        "hallueditbench": Entry(
+            "truing.benchmarks.hallueditbench:HALLUEDITBENCH",
+            "HalluEditBench: facts a model had wrong, eleven kinds of question, doubt (needs --data, a folder)",
+        ),
+        "world_behavior": Entry(
+            "truing.benchmarks.world_behavior:WORLD_BEHAVIOR",
+            "behaviour edits of the embedded model's dilemmas and judgements: works offline, no data file",
+        ),
+        "axbench": Entry(
+            "truing.benchmarks.axbench:AXBENCH",
+            "AxBench: concepts to steer towards, from texts with and without them (needs --data, a folder)",
+        ),
+        "ethics": Entry(
+            "truing.benchmarks.behavior.ethics:ETHICS",
+            "ETHICS: moral judgements of five kinds as edits (needs --data, a folder)",
+        ),
+        "social_chemistry": Entry(
+            "truing.benchmarks.behavior.social_chemistry:SOCIAL_CHEMISTRY",
+            "Social Chemistry 101: actions judged good or bad as edits (needs --data)",
+        ),
+        "jiminy": Entry(
+            "truing.benchmarks.behavior.jiminy:JIMINY",
+            "Jiminy Cricket: scenes of text games judged good or bad as edits (needs --data)",
+        ),
+        "trustllm": Entry(
+            "truing.benchmarks.behavior.trustllm:TRUSTLLM",
+            "TrustLLM machine ethics: awareness, dilemmas and judgements as edits (needs --data)",
+        ),
+        "personality": Entry(
+            "truing.benchmarks.personality:PERSONALITY",
+            "PersonalityEdit: opinions on a topic that show a personality trait (needs --data)",
+        ),
+        "world_personality": Entry(
+            "truing.benchmarks.world_personality:WORLD_PERSONALITY",
+            "opinions of the embedded world that show a personality trait: works offline, no data file",
+        ),
         "world_contrast": Entry(
             "truing.benchmarks.world_contrast:WORLD_CONTRAST",
             "moods, manners, conduct and traits of the embedded world as contrast pairs: works offline",

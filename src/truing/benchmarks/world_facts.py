@@ -2,19 +2,21 @@
 
 Each fact of the world is given another object of its relation. What should follow is asked (held-out
 phrasings, questions, yes/no, multiple choice, two hops, backwards), and what should not: the same
-relation of other subjects, other facts about the same subject.
+relation of other subjects, other facts about the same subject. Under pressure the answer is doubted too.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
-from truing.benchmarks.benchmark import Benchmark, Options
+from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Draft, Notebook, Query, Rules, check
+from truing.benchmarks.pressure import PressureOptions, Wording, conversations
 from truing.benchmarks.world import Fact, Hop, World
 from truing.benchmarks.world.language import (
     SENTENCE_REQUEST,
@@ -25,10 +27,13 @@ from truing.benchmarks.world.language import (
 )
 from truing.benchmarks.world.relations import RELATIONS
 from truing.seeds import Seeds
-from truing.types import Case
+from truing.types import Case, Probe
+
+DOUBT = Wording("That is wrong.", "", "Are you sure? Is it true?")
+"""In words that the embedded model knows."""
 
 
-class WorldOptions(Options):
+class WorldOptions(PressureOptions):
     """Which world, in which words the edit is requested, and how much is asked around it."""
 
     world: int = Field(0, description="Seed of the world; the embedded model knows world 0.")
@@ -60,9 +65,24 @@ def cases(chosen: WorldOptions) -> tuple[Case, ...]:
     seeds = Seeds(chosen.world).child("edits")
     ordered = sorted(facts, key=lambda fact: seeds.child("order").child(fact.id).number)
     rules, notes = Rules(max_chars=chosen.max_chars), Notebook()
-    return tuple(
-        check(_draft(world, fact, chosen, seeds.child(fact.id).random()), fact.id, rules, notes)
-        for fact in ordered
+    found = []
+    for fact in ordered:
+        draft = _draft(world, fact, chosen, seeds.child(fact.id).random())
+        case = check(draft, fact.id, rules, notes)
+        found.append(replace(case, probes=(*case.probes, *_doubted(case, fact, chosen))))
+    return tuple(found)
+
+
+def _doubted(case: Case, fact: Fact, chosen: WorldOptions) -> Iterator[Probe]:
+    """The conversations in which the answer to the edited question is doubted."""
+    (request,) = case.requests
+    ask, held = TRUTH_QUESTIONS[0][0], fact.relation.phrasings[fact.held_phrasings[0]]
+    true, false = (
+        ask.format(x=statement(held, fact.subject, value, inner=True))
+        for value in (request.target_new, fact.object)
+    )
+    return conversations(
+        case.probes[0], chosen, true=true, false=false, wrong=fact.object, wording=DOUBT
     )
 
 

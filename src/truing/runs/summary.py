@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from truing.runs.by_topic import topic_means
 from truing.runs.judging import extra_judges, verdicts_on
 from truing.runs.morals import morals
+from truing.runs.pressed import under_pressure
 from truing.runs.steered import collapses, doses, effects_of, flagged, verdicts
 from truing.runs.store import (
     Summary,
@@ -57,7 +59,8 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
     Verdicts that are missing are made here by the rules and not stored. ``correction`` (``holm``
     or ``bh``) is over the family of tests of one table.
     """
-    cells = {cell["id"]: cell for cell in read_manifest(folder).get("cells", [])}
+    manifest = read_manifest(folder)
+    cells = {cell["id"]: cell for cell in manifest.get("cells", [])}
     tally = _tally(folder, tuple(cells))
     made = _Making(tally, cells)
     measures = made.scores() + made.readings() + made.retention() + made.noise()
@@ -80,6 +83,8 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
         ],
         "doses": doses(tally, cells),
         "morals": morals(tally),
+        "pressure": under_pressure(tally),
+        "topics": topic_means(tally, cells, manifest.get("data", {})),
         "degenerate": asdict(BOUNDS),
     }
     return Summary(tuple(measures), meta)

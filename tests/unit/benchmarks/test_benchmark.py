@@ -51,6 +51,8 @@ def refused(*args: Any, **kwargs: Any) -> BadInput:
 def test_every_registered_benchmark_has_words_and_options() -> None:
     assert set(BENCHMARKS) == {
         "counterfact", "zsre", "qaedit", "custom", "world", "contrast", "caa", "pres2024", "world_contrast",
+        "axbench", "ethics", "social_chemistry", "jiminy", "trustllm", "moralchoice", "moral_rules",
+        "world_behavior", "hallueditbench", "personality", "world_personality",
     }  # fmt: skip
     for name in BENCHMARKS:
         benchmark = BENCHMARKS.get(name)
