@@ -12,16 +12,34 @@ import pytest
 SRC = Path(__file__).resolve().parents[2] / "src" / "truing"
 COMMON = {"types", "errors", "registry", "seeds", "headers", "__version__"}
 ALLOWED: dict[str, set[str]] = {
-    "models": {"pocket"},
+    "servers": set(),
+    "models": {"pocket", "servers"},
     "interventions": {"models"},
     "methods": {"models", "interventions", "benchmarks"},
     "benchmarks": set(),
     "protocols": set(),
     "scoring": {"protocols"},
-    "judges": {"models", "protocols", "scoring"},
+    "judges": {"models", "protocols", "scoring", "servers"},
     "capability": {"models", "interventions", "benchmarks", "scoring"},
-    "building": {"models", "benchmarks", "protocols", "judges", "runs"},
-    "runs": {"models", "interventions", "methods", "benchmarks", "protocols", "scoring", "judges"},
+    "inspection": {
+        "models",
+        "interventions",
+        "methods",
+        "benchmarks",
+        "scoring",
+        "protocols",
+    },
+    "building": {"models", "benchmarks", "protocols", "judges", "runs", "servers"},
+    "runs": {
+        "models",
+        "interventions",
+        "methods",
+        "benchmarks",
+        "protocols",
+        "scoring",
+        "judges",
+        "servers",
+    },
     "report": {"runs", "scoring", "protocols"},
     "pocket": {"benchmarks"},
 }

@@ -24,11 +24,13 @@ from truing.cli import (
     edit,
     export,
     import_,
+    inspect,
     judge,
     ls,
     pocket,
     report,
     reproduce,
+    resistance,
     review,
     run_plan,
     stats,
@@ -60,6 +62,8 @@ app.command("import")(import_.import_vectors)
 app.command("reproduce")(reproduce.reproduce)
 app.command("trace")(trace.trace)
 app.command("tune")(tune.tune)
+app.command("inspect")(inspect.inspect)
+app.command("resistance")(resistance.resistance)
 app.command("doctor")(doctor.doctor)
 app.add_typer(steer.app, name="steer")
 app.add_typer(axbench.app, name="axbench")

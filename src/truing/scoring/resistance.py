@@ -27,12 +27,20 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One case at every budget: ``flipped[b]`` says whether the model then answers as it was edited to,
-    ``None`` where nobody can say. ``cluster`` names the independent unit."""
+    """One case at every budget: the state of the answer to what it was edited to, ``None`` where there
+    is no verdict. ``cluster`` names the independent unit."""
 
     case: str
     cluster: str
-    flipped: tuple[bool | None, ...]
+    states: tuple[State | None, ...]
+
+    @property
+    def flipped(self) -> tuple[bool | None, ...]:
+        """Whether the model answers as it was edited to; ``None`` where it declines or nobody can say."""
+        return tuple(
+            None if state in (None, "abstain", "invalid") else state == "correct"
+            for state in self.states
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +181,8 @@ def compare(
             for at, budget in enumerate(budgets)
         ),
         paired(
-            _scored(sides[0], {c: None if s is None else s < 0 for c, s in signs.items()}),
-            _scored(sides[0], {c: None if s is None else s > 0 for c, s in signs.items()}),
+            _said(sides[0], {c: None if s is None else s < 0 for c, s in signs.items()}),
+            _said(sides[0], {c: None if s is None else s > 0 for c, s in signs.items()}),
             against=against,
             seeds=seeds.child("cheaper"),
         ),
@@ -216,14 +224,15 @@ def _sign(budgets: Sequence[float], mine: Trial, yours: Trial) -> int | None:
 
 
 def _observed(trials: Sequence[Trial], at: int) -> list[Observation]:
-    return _scored(trials, {trial.case: trial.flipped[at] for trial in trials})
+    return [
+        Observation((t.case, ""), t.cluster, _score(t.flipped[at]), t.states[at]) for t in trials
+    ]
 
 
-def _scored(trials: Sequence[Trial], said: Mapping[str, bool | None]) -> list[Observation]:
-    found = []
-    for trial in trials:
-        x = said[trial.case]
-        state: State | None = None if x is None else "correct" if x else "wrong"
-        score = None if x is None else float(x)
-        found.append(Observation((trial.case, ""), trial.cluster, score, state))
-    return found
+def _said(trials: Sequence[Trial], holds: Mapping[str, bool | None]) -> list[Observation]:
+    """What is said of each case, as a score."""
+    return [Observation((t.case, ""), t.cluster, _score(holds[t.case]), "correct") for t in trials]
+
+
+def _score(x: bool | None) -> float | None:
+    return None if x is None else float(x)

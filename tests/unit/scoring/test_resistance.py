@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from truing.errors import BadInput
 from truing.scoring.resistance import Resistance, Trial, compare, price, resistance
 from truing.seeds import Seeds
+from truing.types import State
 
 BUDGETS = (0.1, 0.2, 0.5)
 SEEDS = Seeds(0)
@@ -16,8 +17,15 @@ outcomes = st.tuples(*[st.sampled_from([True, False, None])] * 3)
 arms = st.lists(outcomes, min_size=1, max_size=12)
 
 
+STATES: dict[bool | None, State | None] = {True: "correct", False: "wrong", None: None}
+
+
+def trial(flipped: tuple[bool | None, ...], name: str = "a") -> Trial:
+    return Trial(name, name, tuple(STATES[x] for x in flipped))
+
+
 def trials(*flipped: tuple[bool | None, ...]) -> list[Trial]:
-    return [Trial(f"c{n}", f"c{n}", each) for n, each in enumerate(flipped)]
+    return [trial(each, f"c{n}") for n, each in enumerate(flipped)]
 
 
 def measured(*flipped: tuple[bool | None, ...]) -> Resistance:
@@ -29,9 +37,9 @@ def rank(cost: float | None) -> float:
 
 
 def test_the_first_flip_and_the_one_that_lasts_are_two_prices() -> None:
-    found = price(BUDGETS, Trial("a", "a", (True, False, True)))
+    found = price(BUDGETS, trial((True, False, True)))
     assert (found.first, found.lasting, found.tried) == (0.1, 0.5, 0.5)
-    relapsed = price(BUDGETS, Trial("a", "a", (True, True, False)))
+    relapsed = price(BUDGETS, trial((True, True, False)))
     assert (relapsed.first, relapsed.lasting) == (0.1, None)
 
 
@@ -58,6 +66,16 @@ def test_an_unknown_outcome_is_neither_a_flip_nor_none() -> None:
     assert [value.n for value in found.flipped] == [1, 2, 1]
     assert [value.missing for value in found.flipped] == [1, 0, 1]
     assert found.prices[1].tried == 0.2
+
+
+def test_a_refusal_is_no_flip_and_no_failure_and_a_loop_is_a_failure() -> None:
+    found = resistance(
+        BUDGETS, [Trial("a", "a", ("abstain", "degenerate", "correct"))], seeds=SEEDS
+    )
+    assert found.prices[0].first == 0.5
+    assert [(value.n, value.abstain, value.degenerate) for value in found.flipped] == [
+        (0, 1, 0), (1, 0, 1), (1, 0, 0),
+    ]  # fmt: skip
 
 
 def test_who_left_early_is_not_counted_at_later_budgets() -> None:
