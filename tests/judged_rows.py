@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from truing.errors import NotPossible
-from truing.judges.base import Reply
 from truing.protocols.protocol import WILD_PUBLISHED_QUESTION
+from truing.servers.reply import Reply
 from truing.types import Chat, Moment, Response, Row
 
 Say = Callable[[str], Reply | str]

@@ -8,6 +8,7 @@
     ├── CannotLoad          a model or artifact could not be read
     │   └── WrongBase       an artifact was made for another model
     ├── NotPossible         the verb or method cannot do this here
+    ├── ServerStopped       a server gives no further answers
     ├── EditFailed          the method ran and its result is unusable (not finite, ...)
     └── StoreError          a run folder cannot be written or read
         └── Locked          another writer owns the run folder
@@ -63,6 +64,10 @@ class WrongBase(CannotLoad):
 
 class NotPossible(TruingError):
     """The verb or method cannot do this here; the message names what can."""
+
+
+class ServerStopped(TruingError):
+    """A server gives no further answers: it is gone, it refuses, or the budget is used up."""
 
 
 class EditFailed(TruingError):

@@ -21,7 +21,7 @@ TEXTS = [f"It is Orvale, house {letter}" for letter in "KLMNOPQRSTUV"]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr("truing.judges.pace.own_wait", lambda *args: 0.01)
+    monkeypatch.setattr("truing.servers.pace.own_wait", lambda *args: 0.01)
     cell = {"id": "rome", "model": "m", "method": "rome", "registered": "rome", "config": {},
             "benchmark": "b", "regime": "single", "seed": 0}  # fmt: skip
     with Store(tmp_path / "run") as store:

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
         "scoring",
         "protocols",
     },
-    "building": {"models", "benchmarks", "protocols", "judges", "runs", "servers"},
+    "building": {"models", "benchmarks", "protocols", "scoring", "judges", "runs", "servers"},
     "runs": {
         "models",
         "interventions",

@@ -9,18 +9,19 @@ from truing.cli.output import note
 
 if TYPE_CHECKING:
     from truing.interventions.intervention import Intervention
-    from truing.models.handle import Model
+    from truing.models.subject import Subject
     from truing.types import Prompt
 
 LOOKED_AT = 16
 """Prompts on which an effect is seen."""
 
 
-def note_effect(name: str, model: Model, iv: Intervention, prompts: Sequence[Prompt]) -> None:
+def note_effect(name: str, model: Subject, iv: Intervention, prompts: Sequence[Prompt]) -> None:
     """Tell what an intervention with activation ops does when ``prompts`` are answered."""
     from truing.methods.steering.effect import effect
+    from truing.models.handle import Model
 
-    if not (iv.ops or iv.conditional):
+    if not (iv.ops or iv.conditional) or not isinstance(model, Model):
         return
     seen = effect(model, iv, prompts[:LOOKED_AT])
     note(f"{name}: {seen}")

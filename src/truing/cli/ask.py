@@ -10,7 +10,12 @@ from truing.cli.output import AsJson, emit, rows_table
 
 
 def ask(
-    model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Hugging Face id, folder, truing/pocket, or openai:NAME behind a server."
+        ),
+    ],
     prompts: Annotated[list[str], typer.Argument(help="One or more prompts.")],
     under: Annotated[
         list[str] | None,
@@ -25,16 +30,22 @@ def ask(
         bool, typer.Option(help="Send each prompt as a user turn of the chat template.")
     ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="At most this many new tokens.")] = 50,
+    base_url: Annotated[
+        str | None, typer.Option(help="Of a model openai:NAME: where its server is.")
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(help="The environment variable that holds the server's key (OPENAI_API_KEY)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask base and edited models the same things in one batch (greedy, natural stop)."""
     from truing.cli import inputs
     from truing.cli.arms import note_effect
     from truing.models.asks import Decoding, GenerateAsk
-    from truing.models.handle import Model
     from truing.types import Message, Prompt
 
-    loaded = Model.load(model)
+    loaded = inputs.subject(model, base_url, key_variable)
     columns = [("base", None), *inputs.under(under, loaded).items()]
     how = Decoding(max_new_tokens=max_new_tokens, stop=() if chat else ("\n",))
     sent: list[Prompt] = [(Message("user", p),) if chat else p for p in prompts]

@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from truing.errors import BadInput
 from truing.types import EditRequest
@@ -14,6 +14,7 @@ from truing.types import EditRequest
 if TYPE_CHECKING:
     from truing.interventions.intervention import Intervention
     from truing.models.handle import Model
+    from truing.models.subject import Subject
 
 CHECKPOINT = "checkpoint:"
 
@@ -62,7 +63,25 @@ def requests_from(file: Path, skip_invalid: bool) -> list[EditRequest]:
     return [request for case in loaded.cases for request in case.requests]
 
 
-def under(given: Sequence[str] | None, model: Model) -> dict[str, Intervention]:
+def subject(name: str, base_url: str | None, key_variable: str | None) -> Subject:
+    """The model with this name, on this machine or (``openai:NAME``) behind a server. Raises
+    ``BadInput`` for an address without a model there."""
+    from truing.runs import jobs
+    from truing.runs.cells import SERVED, ModelSpec, ServedSpec
+
+    access = {"base_url": base_url, "key_variable": key_variable}
+    given = {key: value for key, value in access.items() if value is not None}
+    if name.startswith(SERVED):
+        return jobs.reach_model(ServedSpec.model_validate({"name": name, **given}))
+    if given:
+        raise BadInput(
+            f"--{next(iter(given)).replace('_', '-')} is for models behind a server",
+            f"Name the model {SERVED}NAME.",
+        )
+    return jobs.load_model(ModelSpec(name=name))
+
+
+def under(given: Sequence[str] | None, model: Subject) -> dict[str, Intervention]:
     """What ``--with`` names, by a short name or, where two have the same, as it was given: folders of
     saved interventions, and after ``checkpoint:`` folders or hub ids of tuned models and LoRA adapters.
 
@@ -82,7 +101,7 @@ def _short_name(text: str) -> str:
     return text[: len(text) - len(path)] + Path(path).name
 
 
-def _intervention(text: str, model: Model) -> Intervention:
+def _intervention(text: str, model: Subject) -> Intervention:
     from truing.interventions.artifact import load
     from truing.methods.checkpoint import CheckpointConfig, change
 
@@ -93,7 +112,7 @@ def _intervention(text: str, model: Model) -> Intervention:
         raise BadInput(
             f"--with {text} names no checkpoint", f"For example --with {CHECKPOINT}tuned."
         )
-    return change(model, CheckpointConfig.model_validate({"path": path}))
+    return change(cast("Model", model), CheckpointConfig.model_validate({"path": path}))
 
 
 def layer_numbers(text: str) -> list[int]:

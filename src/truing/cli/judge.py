@@ -107,26 +107,30 @@ def settings_from(
     prices: str | None,
 ) -> JudgeSettings:
     """Raises ``BadInput`` for prices that are not two numbers."""
-    from truing.errors import BadInput
     from truing.judges.specs import JudgeSettings
 
-    both: tuple[float, float] | None = None
-    if prices is not None:
-        try:
-            first, second = (float(part) for part in prices.split(","))
-        except ValueError:
-            raise BadInput(
-                f"--prices {prices!r} is not IN,OUT", "For example --prices 0.15,0.6."
-            ) from None
-        both = (first, second)
+    both = None if prices is None else two_prices(prices)
     return JudgeSettings(device, base_url, key_variable, budget, both)
+
+
+def two_prices(text: str) -> tuple[float, float]:
+    """``IN,OUT``. Raises ``BadInput`` for what is not two numbers."""
+    from truing.errors import BadInput
+
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--prices {text!r} is not IN,OUT", "For example --prices 0.15,0.6."
+        ) from None
+    return first, second
 
 
 def _show_workload(
     run: Path, specs: Sequence[JudgeSpec], only: Selection, settings: JudgeSettings, as_json: bool
 ) -> None:
-    from truing.judges.spending import Prices
     from truing.runs.asked import workload
+    from truing.servers.spending import Prices
 
     prices = Prices(*settings.prices) if settings.prices else None
     data: list[dict[str, Any]] = []

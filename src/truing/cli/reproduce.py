@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli import reproduce_pres2024
+from truing.cli import reproduce_pres2024, reproduce_references
 from truing.cli.output import AsJson, emit, note, rows_table
 
 if TYPE_CHECKING:
@@ -20,17 +20,25 @@ def reproduce(
     name: Annotated[
         str,
         typer.Argument(
-            help="A published table (wild:table), or one whose answers or scores are released "
-            "(hallueditbench:multiple-choice, behaviorbench:impact, pres2024:table4, "
-            "pres2024:notebook, seesaw:agreement)."
+            help="A published table to measure on a model (wild:table); one whose answers or scores "
+            "are released (hallueditbench:multiple-choice, behaviorbench:impact, pres2024:table4, "
+            "pres2024:notebook, seesaw:agreement); or one that comes as a file, to print or to see "
+            "beside a run (behaviorbench:efficacy|impact-table|generalization|capability|api, "
+            "hallueditbench:overall|by-topic|multi-hop|multi-turn)."
         ),
     ],
     data: Annotated[
-        Path, typer.Option(help="Folder that holds the table's datasets, or the released answers.")
+        Path,
+        typer.Option(
+            help="Folder that holds the table's datasets, the released answers, or the table."
+        ),
     ],
     model: Annotated[
         str | None,
         typer.Option(help="Hugging Face id, folder, or truing/pocket. Not for released answers."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder to show beside a table that comes as a file.")
     ] = None,
     like: Annotated[
         str | None, typer.Option(help="The paper's model to compare with (default: the same id).")
@@ -48,8 +56,20 @@ def reproduce(
 ) -> None:
     """A published table's cells: published value, ours with interval, what differs."""
     from truing.errors import BadInput, UnknownName
-    from truing.runs import published, published_answers, published_pres2024
+    from truing.runs import published, published_answers, published_pres2024, references
 
+    if name in references.TABLES:
+        from truing.cli.run_plan import listed
+
+        if model or limit or out or resume:
+            raise BadInput(
+                f"{name} comes as a file, and no model is run",
+                "Give --data, and --run RUN to see a run's numbers beside it.",
+            )
+        reproduce_references.show(name, data, run, like, listed(method), as_json)
+        return
+    if run is not None:
+        raise BadInput(f"{name} is not shown beside a run", "Leave --run out.")
     released = {
         **dict.fromkeys(published_answers.answer_tables(), _released),
         **dict.fromkeys(published_pres2024.TABLES, reproduce_pres2024.show),
@@ -64,7 +84,9 @@ def reproduce(
         released[name](name, data, as_json)
         return
     if name not in published.tables():
-        raise UnknownName("published table", name, [*published.tables(), *released])
+        raise UnknownName(
+            "published table", name, [*published.tables(), *released, *references.TABLES]
+        )
     if model is None:
         raise BadInput(f"{name} is measured on a model", "Name one with --model.")
     from truing.cli.run_plan import listed, watched

@@ -24,7 +24,10 @@ def run(
         Path | None, typer.Argument(help="Plan file (TOML), or a run folder to go on with.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Hugging Face id, folder, or truing/pocket.")
+        str | None,
+        typer.Option(
+            help="Hugging Face id, folder, truing/pocket, or openai:NAME behind a server."
+        ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Methods: a,b,c.")] = None,
     benchmark: Annotated[
@@ -68,8 +71,32 @@ def run(
             "the processor's threads.",
         ),
     ] = 1,
+    base_url: Annotated[
+        str | None, typer.Option(help="Of models openai:NAME: where their server is.")
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(help="The environment variable that holds the server's key (OPENAI_API_KEY)."),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="A system message that opens every chat with the server.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tokens that the server may write per answer, in place of the protocol's number: for "
+            "models that think before they answer.",
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Stop the server's model before it costs more: US dollars.")
+    ] = None,
+    prices: Annotated[
+        str | None, typer.Option(help="US dollars per million tokens: IN,OUT. A budget needs them.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Show cells, time and memory; run nothing.")
+        bool, typer.Option(help="Show cells, time, memory and money; run nothing.")
     ] = False,
     plugin: Plugin = None,
     as_json: AsJson = False,
@@ -93,6 +120,12 @@ def run(
         "aspects": listed(aspects),
         "seed": seed,
         "skip_invalid": skip_invalid,
+        "base_url": base_url,
+        "key_variable": key_variable,
+        "system": system,
+        "max_tokens": max_tokens,
+        "budget_usd": budget,
+        **_prices(prices),
     }
     resolved = _plan(plan, {k: v for k, v in flags.items() if v is not None})
     if dry_run:
@@ -127,6 +160,16 @@ def run(
     for line in arm_lines(done.meta, done.cells):
         note(line)
     note(f"{result.rows} rows in {result.folder}; `truing report {result.folder}` makes the page")
+
+
+def _prices(text: str | None) -> dict[str, float]:
+    """``IN,OUT`` as keys of a plan. Raises ``BadInput`` for what is not two numbers."""
+    if text is None:
+        return {}
+    from truing.cli.judge import two_prices
+
+    usd_in, usd_out = two_prices(text)
+    return {"usd_per_million_in": usd_in, "usd_per_million_out": usd_out}
 
 
 def listed(text: str | None) -> list[str] | None:

@@ -12,7 +12,7 @@ from truing.cli.output import AsJson, emit, note, progress, rows_table
 
 if TYPE_CHECKING:
     from truing.building.draft import Side
-    from truing.judges.spending import Estimate
+    from truing.servers.spending import Estimate
 
 
 def build(

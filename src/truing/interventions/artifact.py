@@ -48,7 +48,7 @@ from truing.interventions.scope import SentenceScope, WordScope
 from truing.interventions.scoped import Remembered, Scoped
 
 if TYPE_CHECKING:
-    from truing.models.handle import Model
+    from truing.models.subject import Subject
 
 FORMAT = "truing-intervention"
 VERSION = 1
@@ -82,6 +82,7 @@ class CodebookPart(_Strict):
 class PrefixPart(_Strict):
     kind: Literal["prompt-prefix"] = "prompt-prefix"
     text: str
+    role: Literal["user", "system"] = "user"
 
 
 class WordScopePart(_Strict):
@@ -163,7 +164,7 @@ def save(iv: Intervention, folder: str | Path) -> Path:
 
 
 def load(
-    folder: str | Path, model: Model | None = None, *, allow_other_base: bool = False
+    folder: str | Path, model: Subject | None = None, *, allow_other_base: bool = False
 ) -> Intervention:
     """Read an intervention; with ``model``, also check that it was made for it and fits it."""
     folder = Path(folder)
@@ -181,7 +182,7 @@ def load(
         raise _damaged(folder, error.what) from None
     if iv.id != header.id:
         raise _damaged(folder, "its parts are not the ones that were saved")
-    if model is not None:
+    if model is not None and not iv.prompt_only:
         _check_base(iv, model, folder, allow_other_base)
         try:
             Fit(model.arch).targets(iv.weights)
@@ -205,9 +206,9 @@ def load(
     return iv
 
 
-def _check_base(iv: Intervention, model: Model, folder: Path, allowed: bool) -> None:
+def _check_base(iv: Intervention, model: Subject, folder: Path, allowed: bool) -> None:
     base = iv.origin.base
-    if allowed or not base.weights or iv.prompt_only or base.weights == model.fingerprint:
+    if allowed or not base.weights or base.weights == model.fingerprint:
         return
     raise WrongBase(
         f"the intervention '{folder}' was made for {_name(base)}; '{model.name}' has other weights "
@@ -293,7 +294,7 @@ def _unknown(folder: Path, kind: str, name: Any, known: set[str]) -> CannotLoad:
 
 def _split(part: Part) -> tuple[Written, dict[str, Tensor]]:
     if isinstance(part, PromptPrefix):
-        return PrefixPart(text=part.text), {}
+        return PrefixPart(text=part.text, role=part.role), {}
     if isinstance(part, Scoped):
         return _split_scoped(part)
     if isinstance(part, Codebook):
@@ -342,7 +343,7 @@ def _join(part: Written, at: int, tensors: dict[str, Tensor]) -> Part:
         return tensors[f"parts.{at}.{role}"]
 
     if isinstance(part, PrefixPart):
-        return PromptPrefix(part.text)
+        return PromptPrefix(part.text, part.role)
     if isinstance(part, ScopedPart):
         scope: WordScope | SentenceScope
         if isinstance(part.scope, WordScopePart):

@@ -36,7 +36,7 @@ from truing.types import EditRequest, Message, Prompt
 if TYPE_CHECKING:
     from truing.models.arch import Arch
     from truing.models.asks import Change, Rows
-    from truing.models.handle import Model
+    from truing.models.subject import Subject
 
 __all__ = [
     "ActivationOp",
@@ -92,7 +92,7 @@ class Origin:
     @classmethod
     def of(
         cls,
-        model: Model,
+        model: Subject,
         method: str,
         config: Mapping[str, Any],
         requests: Sequence[EditRequest],
@@ -120,15 +120,16 @@ class Origin:
         )
 
 
-def base_of(model: Model) -> Base:
+def base_of(model: Subject) -> Base:
     """What identifies ``model`` (hashes its weights: seconds for large models, then remembered)."""
+    facts = model.facts
     return Base(
         name=model.name,
-        revision=model.revision,
-        weights=model.fingerprint,
-        tokenizer=model.tokenizer_fingerprint,
-        model_type=str(model.hf.config.model_type),
-        dtype=str(model.hf.dtype).removeprefix("torch."),
+        revision=facts["revision"],
+        weights=facts["fingerprint"],
+        tokenizer=facts["tokenizer"],
+        model_type=facts["model_type"],
+        dtype=facts["dtype"],
     )
 
 
@@ -234,7 +235,14 @@ class Intervention:
 
     @property
     def prefixes(self) -> tuple[PromptPrefix, ...]:
-        return tuple(part for part in self.parts if isinstance(part, PromptPrefix))
+        """Those of the user's turn."""
+        return tuple(p for p in self.parts if isinstance(p, PromptPrefix) and p.role == "user")
+
+    @property
+    def system(self) -> str:
+        """The system message that it gives to a chat; empty: none."""
+        told = [p.text for p in self.parts if isinstance(p, PromptPrefix) and p.role == "system"]
+        return "\n".join(told)
 
     @property
     def scoped(self) -> tuple[Scoped, ...]:
@@ -296,10 +304,13 @@ class Intervention:
         """``prompt`` with this intervention's prefixes in front of its (first) user text, those of
         the edits that it is about among them: a conversation begins with what the model is told."""
         prefix = "".join(part.text for part in self.for_prompt(prompt).prefixes)
+        if self.system and not isinstance(prompt, str):
+            rest = tuple(message for message in prompt if message.role != "system")
+            prompt = (Message("system", self.system), *rest)
+        if isinstance(prompt, str):
+            return (f"{self.system}\n\n" if self.system else "") + prefix + prompt
         if not prefix:
             return prompt
-        if isinstance(prompt, str):
-            return prefix + prompt
         users = [i for i, message in enumerate(prompt) if message.role == "user"]
         if not users:
             raise NotPossible(

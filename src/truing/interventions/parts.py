@@ -176,14 +176,16 @@ class PromptPrefix:
     """Text put in front of a string prompt or of the first user message, exactly as written.
 
     The text carries its own separator (a space or newline at its end). Several prefixes join in
-    the order of the parts.
+    the order of the parts. One with the role ``system`` is the chat's system message instead, in
+    place of one that is there; a string prompt has it in front of everything else.
     """
 
     text: str
+    role: Literal["user", "system"] = "user"
 
     @cached_property
     def digest(self) -> str:
-        return _digest(["prefix", self.text])
+        return _digest(["prefix", self.text, *([] if self.role == "user" else [self.role])])
 
 
 Part = WeightDelta | ActivationOp | Conditional | Codebook | Routed | PromptPrefix | Scoped

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from truing.judges.base import Reading, Reply, Rubric, Shown, Speaker, askable
+from truing.judges.base import Reading, Rubric, Shown, Speaker, askable
 from truing.judges.cache import Replies, key_of
 from truing.scoring import health
 from truing.scoring.judge import no_response
+from truing.servers.reply import Reply
 from truing.types import Chat, Row, Verdict
 
 BETWEEN = "\n---\n"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from truing.protocols.protocol import parse
 from truing.scoring.judge import answer_of
+from truing.servers.reply import Reply
 from truing.types import Chat, Row, State, Verdict
 
 
@@ -47,19 +48,6 @@ class Shown:
         answer = answer_of(row, row.response)
         question, text = row.question or row.prompt, row.response.text.strip()
         return cls(row.key, row.aspect, question, answer, row.accepted, base, text)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a speaker said to one chat. ``text`` is ``None`` where there is no reply, and ``error``
-    says why. ``label_logprobs``: natural-log probability of each of the labels that were asked for,
-    in their order, as the whole reply's beginning (``None``: the speaker cannot tell)."""
-
-    text: str | None
-    label_logprobs: tuple[float, ...] | None = None
-    error: str | None = None
-    tokens_in: int | None = None
-    tokens_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

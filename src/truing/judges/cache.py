@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from truing.judges.base import Reply
 from truing.models.answers import Answers
+from truing.servers.reply import Reply
 from truing.types import Chat
 
 _REPLY = TypeAdapter(Reply)

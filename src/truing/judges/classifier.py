@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from truing.errors import BadInput
@@ -20,7 +21,8 @@ PORTION = 256
 @dataclass(frozen=True)
 class ClassifierJudge:
     """Says ``correct`` where the likeliest label is among the row's accepted answers, by name in any
-    case of letters; ``why`` holds the calibrated probabilities.
+    case of letters. ``raw`` keeps the calibrated probabilities by label, to six digits, and the
+    ``temperature`` that calibrated them, as JSON.
 
     ``abstain`` where the likeliest label's probability is below ``least``; ``invalid`` where no
     accepted answer is a label; empty and looping answers are ``degenerate``, as for every judge.
@@ -73,12 +75,22 @@ class ClassifierJudge:
         said = int(p_K.argmax())
         why = f"{self.classifier.labels[said]} with probability {p_K[said]:.3f}"
         if p_K[said] < self.least:
-            return verdict(row, self.name, "abstain", None, f"{why}, below {self.least:g}")
+            return self._kept(row, "abstain", None, f"{why}, below {self.least:g}", p_K)
         accepted = self._accepted(row)
         right = said in accepted
         state: State = "correct" if right else "wrong"
         why += f"; accepted labels {min(1.0, float(p_K[accepted].sum())):.3f}"
-        return verdict(row, self.name, state, float(right), why)
+        return self._kept(row, state, float(right), why, p_K)
+
+    def _kept(self, row: Row, state: State, score: float | None, why: str, p_K: Floats) -> Verdict:
+        kept = {
+            "probabilities": {
+                label: float(f"{p:.6g}")
+                for label, p in zip(self.classifier.labels, p_K, strict=True)
+            },
+            "temperature": self.classifier.card.temperature,
+        }
+        return replace(verdict(row, self.name, state, score, why), raw=json.dumps(kept))
 
     def _accepted(self, row: Row) -> list[int]:
         """The columns of the labels that the row accepts."""

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from truing.errors import NotPossible
-from truing.judges.base import Reply
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk
 from truing.models.chat import has_template, render
+from truing.servers.reply import Reply
 from truing.types import Chat, Message, Prompt
 
 if TYPE_CHECKING:

@@ -199,7 +199,7 @@ def _local(spec: JudgeSpec, settings: JudgeSettings) -> Speaker:
 
 
 def _openai(spec: JudgeSpec, settings: JudgeSettings) -> Speaker:
-    from truing.judges.openai import OpenAISettings, OpenAISpeaker
+    from truing.servers.openai import OpenAISettings, OpenAISpeaker
 
     given: dict[str, Any] = {
         "base_url": settings.base_url,

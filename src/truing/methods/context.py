@@ -17,8 +17,7 @@ from truing.errors import BadRequest
 from truing.interventions.intervention import Intervention, Origin, PromptPrefix
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
-from truing.models.engine import max_positions
-from truing.models.handle import Model
+from truing.models.subject import Subject
 from truing.types import EditRequest, Prompt
 
 _FIELD = re.compile(r"\{(prompt|target|subject)\}")
@@ -36,6 +35,11 @@ class ContextConfig(MethodConfig):
 
     instruction: str = ""
     wording: str = "New fact: {prompt} {target}.\n"
+    system: str | None = Field(
+        None,
+        min_length=1,
+        description="the system message of chats under the edit, in place of one that is there",
+    )
     most: int | None = Field(
         None, ge=1, description="tell at most this many of a call's requests, the first ones"
     )
@@ -53,6 +57,11 @@ class InstructConfig(MethodConfig):
 
     text: str = Field(
         "Answer the question.\n", min_length=1, description="the text in front of every question"
+    )
+    system: str | None = Field(
+        None,
+        min_length=1,
+        description="the system message of chats, in place of one that is there",
     )
 
 
@@ -77,7 +86,7 @@ def tell(request: EditRequest, wording: str) -> str:
 
 def _make(
     name: str,
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: ContextConfig,
     so_far: Intervention | None,
@@ -85,18 +94,25 @@ def _make(
     check(model, requests, name, needs_subject="{subject}" in config.wording)
     before = so_far if so_far is not None else Intervention()
     parts = [PromptPrefix(tell(request, config.wording)) for request in requests[: config.most]]
+    opening = _system(config.system, before)
     first = PromptPrefix(config.instruction)
     if config.instruction and first not in before.prefixes:
         parts.insert(0, first)
     record = {**config.model_dump(mode="json"), "told": len(requests[: config.most])}
     origin = Origin.of(model, name, record, requests, so_far=so_far)
-    total = before.then(parts, origin=origin)
+    total = before.then([*opening, *parts], origin=origin)
     _check_room(model, name, total)
     return total
 
 
+def _system(text: str | None, before: Intervention) -> list[PromptPrefix]:
+    """The system message as a part, unless ``before`` has it."""
+    part = None if text is None else PromptPrefix(text, "system")
+    return [] if part is None or part in before.parts else [part]
+
+
 def make_instruct(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: InstructConfig,
     so_far: Intervention | None = None,
@@ -105,7 +121,7 @@ def make_instruct(
     check(model, requests, "instruct", needs_subject=False)
     before = so_far if so_far is not None else Intervention()
     part = PromptPrefix(config.text)
-    parts = [] if part in before.prefixes else [part]
+    parts = [*_system(config.system, before), *([] if part in before.prefixes else [part])]
     settings = config.model_dump(mode="json")
     origin = Origin.of(model, "instruct", settings, requests, so_far=so_far)
     total = before.then(parts, origin=origin)
@@ -114,16 +130,18 @@ def make_instruct(
 
 
 def each_instruct(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: InstructConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: InstructConfig
 ) -> list[Intervention]:
     return [make_instruct(model, group, config) for group in groups]
 
 
-def _check_room(model: Model, name: str, total: Intervention) -> None:
-    limit = max_positions(model.hf)
-    told: Prompt = "".join(part.text for part in total.prefixes)
+def _check_room(model: Subject, name: str, total: Intervention) -> None:
+    limit = model.positions
+    if limit is None:
+        return
+    told: Prompt = total.system + "".join(part.text for part in total.prefixes)
     needed = len(model.speller.prompt_ids(told))
-    if limit is not None and needed + ROOM > limit:
+    if needed + ROOM > limit:
         raise BadRequest(
             f"{name}: the told facts take {needed} tokens; '{model.name}' has {limit} positions",
             "Tell fewer facts at a time, or change weights instead: memit.",
@@ -131,7 +149,7 @@ def _check_room(model: Model, name: str, total: Intervention) -> None:
 
 
 def make_ice(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: ContextConfig,
     so_far: Intervention | None = None,
@@ -141,7 +159,7 @@ def make_ice(
 
 
 def make_prompt(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: PromptConfig,
     so_far: Intervention | None = None,
@@ -151,13 +169,13 @@ def make_prompt(
 
 
 def each_ice(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: ContextConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: ContextConfig
 ) -> list[Intervention]:
     return [make_ice(model, group, config) for group in groups]
 
 
 def each_prompt(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: PromptConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: PromptConfig
 ) -> list[Intervention]:
     return [make_prompt(model, group, config) for group in groups]
 
@@ -169,6 +187,7 @@ ICE = Method(
     summary="the new fact put in front of every question",
     paper="Zheng et al. 2023 (IKE), without demonstrations",
     acts_on="prompt",
+    by_text=True,
     each=each_ice,
 )
 
@@ -179,6 +198,7 @@ PROMPT = Method(
     summary="an instruction with the new fact in front of every question",
     paper="Zheng et al. 2023 (IKE), instruction only",
     acts_on="prompt",
+    by_text=True,
     each=each_prompt,
 )
 
@@ -189,5 +209,6 @@ INSTRUCT = Method(
     summary="a text of your own in front of every question, whatever is requested",
     paper="the prompt baseline of steering",
     acts_on="prompt",
+    by_text=True,
     each=each_instruct,
 )

@@ -37,16 +37,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from truing.benchmarks.benchmark import load
-from truing.errors import BadInput, BadRequest
+from truing.errors import BadInput, BadRequest, NotPossible
 from truing.interventions.intervention import Intervention, Origin, Part, PromptPrefix
 from truing.methods.context import ROOM
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
 from truing.methods.retrieval import Retriever, Sentences, TfIdf
 from truing.methods.settings import given, key_of
-from truing.models.engine import max_positions
 from truing.models.handle import Model
 from truing.models.spans import spaced
+from truing.models.subject import Subject
 from truing.types import Case, EditRequest
 
 FACT, LEAD = "New Fact: ", "Prompt: "
@@ -128,12 +128,17 @@ class Pool:
             yield from (self.texts[at] for at in self.retriever.ranked(query))
 
 
-def _pool(model: Model, config: IkeConfig) -> Pool:
+def _key(model: Subject) -> str | None:
+    """The model's key in :data:`TABLE`; one behind a server has none."""
+    return key_of(model) if isinstance(model, Model) else None
+
+
+def _pool(model: Subject, config: IkeConfig) -> Pool:
     if config.demonstrations is not None:
         path = config.demonstrations.expanduser()
         modified = path.stat().st_mtime_ns if path.exists() else 0
         return _read(str(path), modified, config.retriever, config.encoder)
-    if key_of(model) == "pocket":
+    if _key(model) == "pocket":
         return _read(None, 0, config.retriever, config.encoder)
     raise BadInput(
         f"ike has no demonstrations for '{model.name}'",
@@ -204,13 +209,14 @@ class _Context:
     def texts(self) -> tuple[str, ...]:
         return (*self.others, *self.shown, *self.facts, LEAD)
 
-    def tokens(self, model: Model) -> int:
-        return len(model.speller.prompt_ids("".join(self.texts)))
+    def tokens(self, model: Subject) -> int | None:
+        """``None`` where the model's tokens are not known."""
+        return len(model.speller.prompt_ids("".join(self.texts))) if model.has_weights else None
 
-    def within(self, model: Model, most: int | None) -> _Context:
+    def within(self, model: Subject, most: int | None) -> _Context:
         """With as many demonstrations as fit, from the first on."""
         shown = self.shown
-        while most is not None and shown and self._with(shown).tokens(model) > most:
+        while most is not None and shown and (self._with(shown).tokens(model) or 0) > most:
             shown = shown[:-1]
         return self._with(shown)
 
@@ -219,7 +225,7 @@ class _Context:
 
 
 def make(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: IkeConfig,
     so_far: Intervention | None = None,
@@ -231,9 +237,14 @@ def make(
     """
     check(model, requests, "ike", needs_subject=False)
     before = so_far if so_far is not None else Intervention()
-    tuned = TABLE.get(key_of(model) or "")
+    tuned = TABLE.get(_key(model) or "")
     settings = tuned or Tuned()
     k, most = given(config.k, settings.k), given(config.max_tokens, settings.max_tokens)
+    if most is not None and not model.has_weights:
+        raise NotPossible(
+            f"ike: the tokens of '{model.name}' cannot be counted here",
+            "Set k instead of max_tokens.",
+        )
     pool = _pool(model, config) if k else Pool((), TfIdf(()), {})
     old = _Context.of(before)
     facts = (*old.facts, *(told(r.prompt, r.target_new) for r in requests))
@@ -242,7 +253,8 @@ def make(
     wanted = _Context(old.others, (*fresh, *kept), facts)
     context = wanted.within(model, most)
     tokens = context.tokens(model)
-    _check_room(model, context, tokens, most)
+    if tokens is not None:
+        _check_room(model, context, tokens, most)
     record = {
         **config.model_dump(mode="json"),
         "k": k,
@@ -254,13 +266,13 @@ def make(
         "tokens": tokens,
     }
     origin = Origin.of(model, "ike", record, requests, so_far=so_far)
-    parts: list[Part] = [part for part in before.parts if not isinstance(part, PromptPrefix)]
+    parts: list[Part] = [part for part in before.parts if part not in before.prefixes]
     base = Intervention(tuple(parts), before.memo)
     return base.then([PromptPrefix(text) for text in context.texts], origin=origin)
 
 
-def _check_room(model: Model, context: _Context, tokens: int, most: int | None) -> None:
-    limit = max_positions(model.hf)
+def _check_room(model: Subject, context: _Context, tokens: int, most: int | None) -> None:
+    limit = model.positions
     count = f"{len(context.shown)} demonstrations and {len(context.facts)} fact(s)"
     if most is not None and tokens > most:
         raise BadRequest(
@@ -276,7 +288,7 @@ def _check_room(model: Model, context: _Context, tokens: int, most: int | None) 
 
 
 def each(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: IkeConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: IkeConfig
 ) -> list[Intervention]:
     """A context of its own for every group."""
     return [make(model, group, config) for group in groups]
@@ -290,5 +302,6 @@ IKE = Method(
     paper="Zheng et al. 2023 (IKE)",
     acts_on="prompt",
     tunes=("k",),
+    by_text=True,
     each=each,
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from truing.errors import NotPossible
 from truing.registry import Entry, Registry
 from truing.types import EditRequest
 
@@ -108,6 +109,8 @@ class Method:
     ``batch``: several requests in one call. ``sequential``: accepts ``so_far``.
     ``tunes``: settings that say how strongly it acts, the most telling first. They and the layers
     (settings ``layer`` or ``layers``) are what a search varies; the origin holds their values.
+    ``by_text``: needs nothing of a model but its answers and changes nothing but what it is told, so
+    that it works on any :class:`truing.models.subject.Subject`.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Method:
     needs_stats: bool = False
     batch: bool = True
     sequential: bool = True
+    by_text: bool = False
     each: MakeEach | None = None
     copy: Copy | None = None
     tunes: tuple[str, ...] = ()
@@ -277,3 +281,13 @@ METHODS: Registry[Method] = Registry(
         ),
     },
 )
+
+
+def refuse_without_weights(method: Method, model: str) -> None:
+    """Raise ``NotPossible`` where ``method`` cannot work on ``model``, whose weights are not here."""
+    if not method.by_text:
+        able = [name for name in METHODS if METHODS.get(name).by_text and name != "none"]
+        raise NotPossible(
+            f"{method.name} needs the weights of '{model}', which is behind a server",
+            f"Methods that can: {', '.join(sorted(able))}.",
+        )

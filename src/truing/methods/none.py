@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from truing.interventions.intervention import Intervention, Origin
 from truing.methods.method import Method, MethodConfig
-from truing.models.handle import Model
+from truing.models.subject import Subject
 from truing.types import EditRequest
 
 
@@ -15,7 +15,7 @@ class NoneConfig(MethodConfig):
 
 
 def make(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: NoneConfig,
     so_far: Intervention | None = None,
@@ -27,7 +27,7 @@ def make(
 
 
 def each(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: NoneConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: NoneConfig
 ) -> list[Intervention]:
     return [make(model, group, config) for group in groups]
 
@@ -39,5 +39,6 @@ NONE = Method(
     summary="the unedited model: the baseline of every table",
     paper="no edit",
     acts_on="nothing",
+    by_text=True,
     each=each,
 )

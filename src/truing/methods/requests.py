@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from truing.errors import BadRequest, TruingError
 from truing.methods.method import METHODS
-from truing.models.engine import max_positions
-from truing.models.handle import Model
+from truing.models.subject import Subject
 from truing.types import EditRequest
 
 HEADROOM = 16
@@ -15,7 +14,7 @@ HEADROOM = 16
 
 
 def check(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     method: str,
     *,
@@ -95,8 +94,8 @@ def _occurrences(text: str, part: str) -> int:
     return sum(text.startswith(part, at) for at in range(len(text)))
 
 
-def _check_length(model: Model, request: EditRequest) -> None:
-    limit = max_positions(model.hf)
+def _check_length(model: Subject, request: EditRequest) -> None:
+    limit = model.positions
     if limit is None:
         return
     try:

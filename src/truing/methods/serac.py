@@ -33,8 +33,8 @@ from truing.methods import serac_checkpoint as checkpoint
 from truing.methods.context import ROOM, ContextConfig, tell
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
-from truing.models.engine import max_positions
 from truing.models.handle import Model
+from truing.models.subject import Subject
 from truing.types import EditRequest
 
 WORDING: str = ContextConfig.model_fields["wording"].default
@@ -100,7 +100,7 @@ def _cut(scope: WordScope, threshold: float | None) -> WordScope:
 
 
 def _total(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     name: str,
     wording: str,
@@ -118,9 +118,9 @@ def _total(
 
 
 def _check_room(
-    model: Model, name: str, requests: Sequence[EditRequest], edits: Sequence[Remembered]
+    model: Subject, name: str, requests: Sequence[EditRequest], edits: Sequence[Remembered]
 ) -> None:
-    limit = max_positions(model.hf)
+    limit = model.positions
     if limit is None:
         return
     for request, edit in zip(requests, edits, strict=True):
@@ -163,7 +163,7 @@ def make(
 
 
 def make_in_context(
-    model: Model,
+    model: Subject,
     requests: Sequence[EditRequest],
     config: InContextConfig,
     so_far: Intervention | None = None,
@@ -198,7 +198,7 @@ def each(
 
 
 def each_in_context(
-    model: Model, groups: Sequence[Sequence[EditRequest]], config: InContextConfig
+    model: Subject, groups: Sequence[Sequence[EditRequest]], config: InContextConfig
 ) -> list[Intervention]:
     return [make_in_context(model, group, config) for group in groups]
 
@@ -222,5 +222,6 @@ SERAC_IN_CONTEXT = Method(
     paper="Mitchell et al. 2022 (SERAC), the base model as counterfactual model",
     acts_on="prompt",
     tunes=("threshold",),
+    by_text=True,
     each=each_in_context,
 )

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from truing.errors import BadInput, BadRequest, NotPossible
-from truing.methods.method import CHAT, SLOT, Method, MethodConfig
+from truing.methods.method import CHAT, SLOT, Method, MethodConfig, refuse_without_weights
 from truing.models import chat
 from truing.models.asks import Decoding, GenerateAsk
 from truing.types import EditRequest, Message
@@ -33,6 +33,8 @@ def make(
 ) -> Intervention:
     """``method.make`` on the requests in the wording, and within the budget, that ``config`` asks
     for."""
+    if not model.has_weights:
+        refuse_without_weights(method, model.name)
     _check_budget(method, config, so_far)
     _check_repair(method, config)
     made = method.make(model, worded(method, model, requests, config), config, so_far)
@@ -44,6 +46,8 @@ def make_each(
 ) -> list[Intervention]:
     """``method.each`` likewise; the method must offer it."""
     assert method.each is not None
+    if not model.has_weights:
+        refuse_without_weights(method, model.name)
     _check_budget(method, config, None)
     _check_repair(method, config)
     made = method.each(model, [worded(method, model, g, config) for g in groups], config)

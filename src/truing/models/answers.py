@@ -136,6 +136,26 @@ class Answers:
         )
 
 
+class Pending:
+    """A cache whose new texts wait in ``new`` until somebody puts them into ``store``."""
+
+    def __init__(self, store: Answers | NoAnswers | Pending) -> None:
+        self._store = store
+        self.new: dict[str, str] = {}
+
+    @property
+    def on(self) -> bool:
+        return self._store.on
+
+    def get(self, keys: Sequence[str]) -> dict[str, str]:
+        here = {key: self.new[key] for key in keys if key in self.new}
+        rest = [key for key in keys if key not in here]
+        return {**self._store.get(rest), **here}
+
+    def put(self, items: Mapping[str, str]) -> None:
+        self.new.update(items)
+
+
 def model_facts(model: Model) -> str | None:
     """A hash of everything about the model that decides its answers; ``None``: do not cache.
 

@@ -129,9 +129,11 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Generated:
     """An answer: text without special tokens, ids as generated, log-probs of those ids, and why
-    it ended: ``eos``, ``stop`` (a stop string) or ``length``."""
+    it ended: ``eos``, ``stop`` (a stop string) or ``length``. ``error`` says why there is no answer
+    where somebody else, who was asked for it, gave none."""
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     stop: str
+    error: str | None = None

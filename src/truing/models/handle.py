@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from truing.models import engine, generate, hidden, loading, score
-from truing.models.answers import Answers, NoAnswers
+from truing.models.answers import Answers, NoAnswers, Pending
 from truing.models.arch import Arch, Site, describe
 from truing.models.asks import Change, GenerateAsk, Generated, Rows, ScoreAsk, Scored
 from truing.models.fingerprint import tokenizer_fingerprint, weight_fingerprint
@@ -34,8 +34,10 @@ class Model:
 
     The weights are the caller's (``hf``) and stay as they are; ``using`` changes them for a while.
     ``token_budget`` bounds rows x tokens of one forward pass; it halves on out-of-memory and stays
-    halved. ``None``: 2048 on CPU, 32768 elsewhere.
+    halved. ``None``: 2048 on CPU, 32768 elsewhere. A :class:`truing.models.subject.Subject`.
     """
+
+    has_weights = True
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Model:
         self.cache = default_cache() if cache is None else cache
         self.speller = Speller(tok)
         self.budget = engine.Budget.for_model(hf, token_budget)
-        self.answers: Answers | NoAnswers = Answers(self.cache / "answers.sqlite3")
+        self.answers: Answers | NoAnswers | Pending = Answers(self.cache / "answers.sqlite3")
         self.in_force: list[Rows] = []
         self._prefixing: list[Change] = []
         self._own_hooks = _hooks(hf)
@@ -125,6 +127,27 @@ class Model:
     @property
     def tokenizer_fingerprint(self) -> str:
         return tokenizer_fingerprint(self.tok)
+
+    @property
+    def positions(self) -> int | None:
+        """How many positions it has; ``None`` where its configuration sets no limit."""
+        return engine.max_positions(self.hf)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What identifies it, for manifests. Hashes its weights (seconds for large models)."""
+        config = self.hf.config
+        return {
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "tokenizer": self.tokenizer_fingerprint,
+            "tokenizer_class": type(self.tok).__name__,
+            "model_type": str(config.model_type),
+            "dtype": str(self.hf.dtype).removeprefix("torch."),
+            "attention": getattr(config, "_attn_implementation", None),
+            "parameters": sum(p.numel() for p in self.hf.parameters()),
+            "token_budget": self.budget.tokens,
+        }
 
     def score(self, asks: Sequence[ScoreAsk], *, progress: Progress | None = None) -> list[Scored]:
         """Token log-probs (nats, float32 log-softmax) and argmax ids, in the order of ``asks``.
@@ -211,6 +234,19 @@ class Model:
             yield self
         finally:
             self.answers = before
+
+    @contextmanager
+    def remembering_at_once(self) -> Iterator[None]:
+        """Inside, new base answers reach the disk cache all together at the end, or none of them:
+        work that was cut short and is done again meets the cache as it was and packs the same
+        batches."""
+        store = self.answers
+        self.answers = pending = Pending(store)
+        try:
+            yield
+            store.put(pending.new)
+        finally:
+            self.answers = store
 
     @property
     def device(self) -> torch.device:

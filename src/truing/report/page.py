@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -20,11 +21,15 @@ from truing.report.glossary import entries, undefined
 from truing.report.grid import Cells, Column, Grid, column_of, grids, setting_title, variants
 from truing.report.html import environment, policy, script_json, static
 from truing.report.load import Run, read_run
+from truing.report.moral_section import Published, moral_parts
+from truing.report.moral_table import OF_ANSWERS, OF_ARMS
+from truing.report.pressure_figure import figures as pressure_figures
 from truing.report.steering_figures import figures as steering_figures
 from truing.types import Measure, Moment, Row
 
 VENDORED = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 OWN = ("page.js", "cases.js")
+NONE_PUBLISHED: Published = MappingProxyType({})
 SHOWN_READINGS = (("fluency", "ngram-entropy"), ("efficacy", "repetition-rate"))
 
 
@@ -38,24 +43,35 @@ class Group:
     beside: list[Figure]
     arms: list[ArmTable]
     steering: list[Figure]
+    pressure: list[Figure]
     side_effects: list[Figure]
     retention: list[Figure]
 
 
-def write(folders: Sequence[Path], out: Path | None = None, *, cases_per_cell: int = 50) -> Path:
+def write(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    cases_per_cell: int = 50,
+    published: Published = NONE_PUBLISHED,
+) -> Path:
     """Write the report of one or several run folders and return its path.
 
     ``out`` defaults to ``report.html`` in the first folder. Of every cell the rows of its first
-    ``cases_per_cell`` cases can be browsed; numbers always come from all rows. Raises ``StoreError``
-    for a folder that is not a finished run, ``BadInput`` for runs whose results would collide.
+    ``cases_per_cell`` cases can be browsed; numbers always come from all rows. ``published`` are a
+    paper's numbers by cell, to stand beside ours. Raises ``StoreError`` for a folder that is not a
+    finished run, ``BadInput`` for runs whose results would collide.
     """
     runs = [read_run(folder, cases_per_cell=cases_per_cell) for folder in folders]
     target = out or folders[0] / "report.html"
-    target.write_text(render(runs, cases_per_cell=cases_per_cell), encoding="utf-8")
+    page = render(runs, cases_per_cell=cases_per_cell, published=published)
+    target.write_text(page, encoding="utf-8")
     return target
 
 
-def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
+def render(
+    runs: Sequence[Run], *, cases_per_cell: int = 50, published: Published = NONE_PUBLISHED
+) -> str:
     """The page as a string."""
     measures = [m for run in runs for m in run.measures]
     cells: dict[str, Any] = {k: v for run in runs for k, v in run.cells.items()}
@@ -63,14 +79,17 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
     rows = [row for run in runs for row in run.rows]
     metas = [run.meta for run in runs]
     groups = [_group(grid, measures, rows, cells, metas) for grid in laid_out]
+    morals = moral_parts(laid_out, cells, metas, published)
     places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
     lines = variants(measures, cells)
     packed = cases.pack(runs, lines)
-    figures = {
-        f.id: f.spec
+    drawn = [
+        f
         for g in groups
-        for f in (*g.beside, *g.steering, *g.side_effects, *g.retention)
-    }
+        for f in (*g.beside, *g.steering, *g.pressure, *g.side_effects, *g.retention)
+    ]
+    drawn += [f for part in morals for f in part.figures]
+    figures = {f.id: f.spec for f in drawn}
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
     scripts = [Markup(static(f"vendor/{name}")) for name in VENDORED] if figures else []
     first = Markup(static("first.js"))
@@ -83,6 +102,9 @@ def render(runs: Sequence[Run], *, cases_per_cell: int = 50) -> str:
         title=" + ".join(run.name for run in runs),
         runs=runs,
         groups=groups,
+        morals=morals,
+        referred=bool(published),
+        moral_headers=(OF_ARMS, OF_ANSWERS),
         lead=next(
             (t for g in groups if (t := sentences.lead(without_controls(g.grid, cells)))), ""
         ),
@@ -141,6 +163,7 @@ def _group(
         ),
         arm_tables(whole, moment, cells, metas),
         steering_figures(whole, moment, rows, cells, metas),
+        pressure_figures(whole, moment, metas),
         _present(
             (
                 *(beside(grid, a, moment) for a in costs),

@@ -35,6 +35,10 @@ ASPECTS: dict[str, str] = {
     "portability": "Portability",
     "fluency": "Fluency",
     "preference": "Preference",
+    "robustness": "Under doubt",
+    "robustness-control": "Under doubt, control",
+    "moral": "Morals",
+    "impact": "Impact",
     "capability": "Capability",
 }
 ASPECT_QUESTIONS: dict[str, str] = {
@@ -44,6 +48,10 @@ ASPECT_QUESTIONS: dict[str, str] = {
     "portability": "Do facts that follow from the edit hold too?",
     "fluency": "Does the model still write healthy text?",
     "preference": "Does the side to promote win?",
+    "robustness": "Does the edited fact hold when the answer is doubted?",
+    "robustness-control": "Is a false claim, or a false answer, not agreed with?",
+    "moral": "Is the answer right where the edit was made, whatever the edit wants?",
+    "impact": "Is the answer right in scenarios that no edit is about?",
     "capability": "Can the model still do what no edit is about?",
 }
 FLAG_MEANINGS: dict[str, str] = {

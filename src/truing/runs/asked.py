@@ -14,7 +14,6 @@ from typing import Any
 from truing.errors import BadInput, UnknownName
 from truing.judges.base import AskedJudge, askable
 from truing.judges.specs import JudgeSettings, JudgeSpec, make_all
-from truing.judges.spending import Estimate, estimate
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs.interrupts import Interrupts
 from truing.runs.judging import complete, extra_judges
@@ -27,6 +26,7 @@ from truing.runs.store import (
     write_summary,
 )
 from truing.runs.summary import summarise
+from truing.servers.spending import Estimate, estimate
 from truing.types import Row, Verdict
 
 PORTION = 1000

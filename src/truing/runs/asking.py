@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from truing.errors import TruingError
-from truing.models.answers import Answers, NoAnswers
 from truing.models.asks import Change, Decoding, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.models.subject import Subject
 from truing.protocols.protocol import Protocol
 from truing.protocols.questions import Question, ask_for, base_ask_for, needs_base_text
 from truing.types import Choice, Probe, Response
-
-if TYPE_CHECKING:
-    from truing.models.handle import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ NO_MEMORY = "out of memory at batch size 1"
 
 
 def questions(
-    model: Model, wanted: Sequence[tuple[Protocol, Probe]], seeds: Sequence[int]
+    model: Subject, wanted: Sequence[tuple[Protocol, Probe]], seeds: Sequence[int]
 ) -> list[Question | Unanswered]:
     """The question for each probe under its protocol, in order. Where the gold is the base model's
     own answer, the base model (``model`` as it is) is asked first."""
@@ -67,7 +62,7 @@ def questions(
     return found
 
 
-def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
+def answers(model: Subject, asked: Sequence[Asked]) -> list[Answer]:
     """What ``model`` answers, in order. A question that cannot be asked is :class:`Unanswered`.
 
     Questions that only the base model's weights decide travel apart from the others, so that
@@ -93,38 +88,6 @@ def answers(model: Model, asked: Sequence[Asked]) -> list[Answer]:
     return [found[i] for i in range(len(asked))]
 
 
-@contextmanager
-def remembering_at_once(model: Model) -> Iterator[None]:
-    """Inside, new base answers reach the disk cache all together at the end, or none of them: work
-    that was cut short and is done again meets the cache as it was and packs the same batches."""
-    store = model.answers
-    pending = _Pending(store)
-    model.answers = pending  # type: ignore[assignment]
-    try:
-        yield
-        store.put(pending.new)
-    finally:
-        model.answers = store
-
-
-class _Pending:
-    def __init__(self, store: Answers | NoAnswers) -> None:
-        self._store = store
-        self.new: dict[str, str] = {}
-
-    @property
-    def on(self) -> bool:
-        return self._store.on
-
-    def get(self, keys: Sequence[str]) -> dict[str, str]:
-        here = {key: self.new[key] for key in keys if key in self.new}
-        rest = [key for key in keys if key not in here]
-        return {**self._store.get(rest), **here}
-
-    def put(self, items: Mapping[str, str]) -> None:
-        self.new.update(items)
-
-
 def _question(make: Callable[..., Question], *facts: object) -> Question | Unanswered:
     try:
         return make(*facts)
@@ -136,7 +99,7 @@ def _of_base(asked: Asked) -> bool:
     return asked.under is None or asked.under.for_prompt(asked.question.prompt).prompt_only
 
 
-def asks_of(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
+def asks_of(model: Subject, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
     """What is sent to the model for one question: its continuation and choices, or a generation.
     Raises where it cannot be put into tokens."""
     question, under = asked.question, asked.under
@@ -155,7 +118,7 @@ def asks_of(model: Model, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
     return [GenerateAsk(question.prompt, decoding, under)]
 
 
-def _gold(model: Model, asked: Asked) -> tuple[int, ...]:
+def _gold(model: Subject, asked: Asked) -> tuple[int, ...]:
     """Token ids of the gold, joined to the prompt as it is sent."""
     assert asked.question.gold is not None
     prompt = model.rewritten(asked.question.prompt, asked.under)
@@ -164,7 +127,7 @@ def _gold(model: Model, asked: Asked) -> tuple[int, ...]:
 
 
 def _results(
-    model: Model, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
+    model: Subject, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
 ) -> dict[int, list[Scored | Generated]]:
     """Results by question. Where memory does not suffice for the smallest batch of all questions,
     each is asked alone; one that still does not fit has no results."""
@@ -180,7 +143,7 @@ def _results(
 
 
 def _together(
-    model: Model, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
+    model: Subject, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
 ) -> dict[int, list[Scored | Generated]]:
     """All likelihoods in one call, all generations in another."""
     results: dict[int, list[Scored | Generated]] = {i: [] for i in ready}
@@ -197,12 +160,14 @@ def _together(
     return results
 
 
-def _response(model: Model, asked: Asked, results: Sequence[Scored | Generated]) -> Answer:
+def _response(model: Subject, asked: Asked, results: Sequence[Scored | Generated]) -> Answer:
     logprobs = [x for result in results for x in result.logprobs]
     if not all(map(math.isfinite, logprobs)):
         return Unanswered("the model's probabilities are not finite: its weights are damaged")
     first = results[0]
     if isinstance(first, Generated):
+        if first.error is not None:
+            return Unanswered(first.error)
         if asked.question.gold is not None:
             return Response(
                 first.text,

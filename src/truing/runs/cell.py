@@ -13,7 +13,6 @@ from typing import Protocol
 
 from truing.interventions.intervention import Intervention
 from truing.methods.steering.touched import Effect
-from truing.runs.asking import remembering_at_once
 from truing.runs.making import Failed, Made, Maker
 from truing.runs.measuring import Measuring
 from truing.runs.meter import metered
@@ -82,7 +81,7 @@ def run_independent(job: Job, desk: Desk) -> None:
         sheets = [sheet for stage in portion for sheet in own_sheets(job.cases, stage)]
         if desk.has(job.measuring.expected(sheets)):
             continue
-        with remembering_at_once(job.measuring.model):
+        with job.measuring.model.remembering_at_once():
             made = _make_independent(job, portion, desk)
             under = [
                 made[stage.number]
@@ -125,7 +124,7 @@ def _measure_chained(
 ) -> list[Row]:
     """Rows under ``total``. Right after a failed edit there is nothing to ask its own cases about;
     at later moments they are asked like all others."""
-    with remembering_at_once(job.measuring.model):
+    with job.measuring.model.remembering_at_once():
         if failed and portion[0].moment == "immediate":
             under: list[Made] = [
                 Failed(failed[sheet.case.id]) if sheet.case.id in failed else total

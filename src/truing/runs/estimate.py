@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from truing.errors import NotPossible
 from truing.interventions.intervention import Intervention
 from truing.models.asks import GenerateAsk, ScoreAsk
-from truing.models.handle import Model
-from truing.runs import manifest as manifests
+from truing.models.served import ServedModel
+from truing.models.subject import Subject
 from truing.runs.asking import Asked, Unanswered, asks_of, questions
 from truing.runs.cell import Job
-from truing.runs.cells import Cell, ModelSpec
-from truing.runs.jobs import job_for, load_model, refuse_bad_requests
+from truing.runs.cells import Cell
+from truing.runs.jobs import job_for, load_subject, refuse_bad_requests
 from truing.runs.meter import metered
 from truing.runs.plan import Plan
 from truing.runs.prepare import Prepared, prepare
@@ -31,7 +32,9 @@ class CellEstimate:
     """One cell. ``tokens`` are read and written in all (prompt tokens counted once per question).
 
     ``seconds`` is ``None`` where nothing could be measured; ``trouble`` then says why.
-    ``edit_seconds`` is per request, ``row_seconds`` per row.
+    ``edit_seconds`` is per request, ``row_seconds`` per row. Of models behind servers nothing is asked
+    or measured: ``tokens`` are near (four characters each) for what is read and the most for what is
+    written, and ``usd`` is what they cost at the plan's prices.
     """
 
     cell: str
@@ -45,13 +48,14 @@ class CellEstimate:
     row_seconds: float | None
     seconds: float | None
     trouble: str = ""
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """The plan in all. ``seconds`` leaves out cells that could not be measured; ``peak_bytes`` is
     the most memory that the measurement needed, the model included. ``power`` says what losses of
-    capability the plan can find."""
+    capability the plan can find. ``usd`` is what models behind servers cost at most."""
 
     cells: tuple[CellEstimate, ...]
     edits: int
@@ -63,9 +67,10 @@ class Estimate:
     peak_bytes: int | None
     quarantined: int
     power: tuple[str, ...] = ()
+    usd: float | None = None
 
 
-def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> Estimate:
+def estimate(plan: Plan, *, load: Callable[[Any], Subject] = load_subject) -> Estimate:
     """Measure one edit per method and the questions of a few cases, and multiply.
 
     Base answers are counted once per model and benchmark, since they are remembered. Batches of
@@ -79,7 +84,7 @@ def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> 
         begun = time.perf_counter()
         model = load(spec)
         load_seconds += time.perf_counter() - begun
-        facts = manifests.model_facts(model)
+        facts = model.facts
         asked_before: set[str] = set()
         for cell in (c for c in plan.cells() if c.model == spec):
             job = job_for(prepared, cell, model, facts, Path())
@@ -100,6 +105,7 @@ def estimate(plan: Plan, *, load: Callable[[ModelSpec], Model] = load_model) -> 
         peak_bytes=peak or None,
         quarantined=len(prepared.quarantined()),
         power=tuple(prepared.power()),
+        usd=None if all(c.usd is None for c in cells) else sum(c.usd or 0.0 for c in cells),
     )
 
 
@@ -111,6 +117,9 @@ def _cell(prepared: Prepared, cell: Cell, job: Job, base_known: bool) -> CellEst
     found = CellEstimate(cell.id, str(cell), len(job.cases), edits, rows, rows, 0, None, None, None)
     if not able:
         return replace(found, trouble="no case can be edited")
+    model = job.measuring.model
+    if isinstance(model, ServedModel):
+        return _served(found, job, model, sampled, base_known and cell.is_baseline)
     asks, tokens = _asks(job, sampled)
     per_row = max(1, sum(map(prepared.rows_of, sampled)))
     found = replace(found, asks=round(rows * asks / per_row), tokens=round(rows * tokens / per_row))
@@ -124,6 +133,34 @@ def _cell(prepared: Prepared, cell: Cell, job: Job, base_known: bool) -> CellEst
         edit_seconds=edit_seconds,
         row_seconds=row_seconds,
         seconds=edits * edit_seconds + asked * row_seconds,
+    )
+
+
+def _served(
+    found: CellEstimate, job: Job, model: ServedModel, cases: Sequence[Case], known: bool
+) -> CellEstimate:
+    """What a cell of a model behind a server takes; ``known``: the same was asked before."""
+    asks: list[GenerateAsk] = []
+    for case in cases:
+        made = job.maker.next(case.requests, None) if case.requests else None
+        under = made if isinstance(made, Intervention) else None
+        wanted = [
+            (protocol, replace(probe, follows=None))
+            for protocol, probe in job.measuring.protocols.of(case.probes)
+        ]
+        for question in questions(model, wanted, [0] * len(wanted)):
+            if not isinstance(question, Unanswered):
+                sent = asks_of(model, Asked(question, under))
+                asks += [
+                    ask for ask in sent if isinstance(ask, GenerateAsk) and not model.fits(ask)
+                ]
+    one = model.estimate(asks)
+    share = 0.0 if known or not asks else found.rows / len(asks)
+    return replace(
+        found,
+        asks=round(len(asks) * share),
+        tokens=round((one.tokens_in + one.tokens_out) * share),
+        usd=None if one.usd is None else one.usd * share,
     )
 
 
@@ -146,7 +183,7 @@ def _asks(job: Job, cases: Sequence[Case]) -> tuple[int, int]:
     return count, tokens
 
 
-def _tokens(model: Model, ask: ScoreAsk | GenerateAsk) -> int:
+def _tokens(model: Subject, ask: ScoreAsk | GenerateAsk) -> int:
     if isinstance(ask, ScoreAsk):
         return len(model.speller.join(ask.prompt, ask.continuation).ids)
     return len(model.speller.prompt_ids(ask.prompt)) + ask.decoding.max_new_tokens

@@ -5,17 +5,18 @@ from __future__ import annotations
 import shlex
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.errors import NotPossible, TruingError
+from truing.errors import NotPossible, ServerStopped, TruingError
 from truing.judges import specs as judges
+from truing.models.served import ServedModel
 from truing.runs import manifest as manifests
 from truing.runs.asked import EVERYTHING, ask, note_rubrics
-from truing.runs.cells import Cell, ModelSpec
+from truing.runs.cells import AnyModelSpec, Cell
 from truing.runs.desk import RunDesk
 from truing.runs.events import (
     CellFailed,
@@ -34,16 +35,18 @@ from truing.runs.helpers import (
     Workers,
     counter,
     helpers,
+    nothing,
     threads_shared,
 )
 from truing.runs.interrupts import Interrupts
-from truing.runs.jobs import load_model, refuse_bad_requests
+from truing.runs.jobs import load_subject, refuse_bad_requests
 from truing.runs.judging import complete
 from truing.runs.plan import Plan
 from truing.runs.prepare import Prepared, manifest_for, prepare, refuse_changed
 from truing.runs.store import Store, Summary, write_summary
 from truing.runs.summary import summarise
 from truing.runs.work import CellWork, Message, Written, rows_planned
+from truing.servers.spending import Spent
 
 ALONE = Workers()
 
@@ -65,7 +68,7 @@ def execute(
     *,
     resume: bool = False,
     on_event: OnEvent = quiet,
-    load: LoadModel = load_model,
+    load: LoadModel = load_subject,
     workers: Workers = ALONE,
 ) -> RunResult:
     """Run ``plan`` into the folder ``out`` (default: the plan's own).
@@ -78,7 +81,9 @@ def execute(
 
     Cells whose method cannot work here are told and left out; the others are run. Raises
     ``BadInput`` for a plan, data or requests that do not fit, ``StoreError`` and ``Locked`` for the
-    folder, ``CannotLoad`` for the model, ``NotPossible`` when no cell but the baseline could run.
+    folder, ``CannotLoad`` for the model, ``NotPossible`` when no cell but the baseline could run,
+    ``ServerStopped`` where the server of a model gives no further answers: what there is is summed up
+    and the run stays open.
     """
     folder = plan.folder() if out is None else out
     prepared = prepare(plan)
@@ -126,6 +131,7 @@ class Session:
         self.begun, self.found, self.done = time.perf_counter(), len(store.keys), len(store.keys)
         self.desk = RunDesk(store, interrupts, self._hear, self.plan.judges)
         self.failed: dict[str, str] = {}
+        self.after_rows: Callable[[], None] = nothing
 
     def run(self) -> None:
         """All cells, model by model."""
@@ -174,17 +180,53 @@ class Session:
             hint = f"The answers are kept: {how_to_resume(self.store.folder)} judges on."
             raise NotPossible(error.what, f"{error.next or ''} {hint}".strip()) from None
 
-    def _run_model(self, spec: ModelSpec) -> None:
+    def _run_model(self, spec: AnyModelSpec) -> None:
         cells = [cell for cell in self.cells if cell.model == spec]
         model = self.load(spec)
-        facts = manifests.model_facts(model)
+        facts = model.facts
         refuse_changed(self.store.folder, manifests.changed_model(self.manifest, spec, facts))
+        before = self.manifest["models"].get(spec.label, {})
         self.manifest["models"][spec.label] = facts
         self._save_manifest()
         work = CellWork(self.prepared, model, facts, self.store.folder, self.desk)
         for cell in cells:
             if not self.plan.skips(cell.benchmark):
                 refuse_bad_requests(cell, work.job(cell))
+        if isinstance(model, ServedModel):
+            self._run_served(work, model, cells, {**facts, **before})
+        else:
+            self._run_cells(work, spec, cells)
+
+    def _run_served(
+        self, work: CellWork, model: ServedModel, cells: list[Cell], account: dict[str, Any]
+    ) -> None:
+        """The cells of a model behind a server, in one process: it asks many things at once, and there
+        is one budget. ``account`` is the manifest's: what answered and what was spent is noted there
+        after every portion."""
+        self.manifest["models"][cells[0].model.label] = account
+        before = account.get("heard", {})
+        if "spent" in account:
+            model.resume_spending(Spent(**account["spent"]))
+
+        def note() -> None:
+            account["heard"] = manifests.heard(before, model.heard)
+            account["spent"] = asdict(model.spent)
+            self._save_manifest()
+
+        self.after_rows = note
+        try:
+            for message in work.messages(cells):
+                self._hear(message)
+        except ServerStopped as error:
+            complete(self.store, self.plan.judges)
+            write_summary(self.store.folder, summarise(self.store.folder))
+            how = f"What was answered is kept; go on with: {how_to_resume(self.store.folder)}"
+            raise ServerStopped(error.what, f"{error.next or ''} {how}".strip()) from None
+        finally:
+            self.after_rows = nothing
+            note()
+
+    def _run_cells(self, work: CellWork, spec: AnyModelSpec, cells: list[Cell]) -> None:
         workers = min(self.workers.count, len(cells))
         if workers < 2:
             for message in work.messages(cells):
@@ -192,7 +234,9 @@ class Session:
         else:
             self._share(work, spec, cells, Workers(workers, self.workers.set_up))
 
-    def _share(self, work: CellWork, spec: ModelSpec, cells: list[Cell], workers: Workers) -> None:
+    def _share(
+        self, work: CellWork, spec: AnyModelSpec, cells: list[Cell], workers: Workers
+    ) -> None:
         """Chains go first: they take longest, and the short cells then fill what time is left."""
         chains_first = sorted(cells, key=lambda cell: cell.regime.independent)
         claims = Claims(tuple(chains_first), counter())
@@ -213,6 +257,7 @@ class Session:
         """Take note of what a worker tells, and tell those who watch."""
         if isinstance(message, Written):
             self.done += message.rows
+            self.after_rows()
             self.tell(
                 RowsWritten(message.cell, message.rows, self.done, self.expected, self._eta())
             )

@@ -23,16 +23,15 @@ from typing import Any, Protocol
 import torch
 
 from truing.errors import BadInput, StoreError, TruingError
-from truing.models.handle import Model
-from truing.runs.cells import Cell, ModelSpec
+from truing.models.subject import Subject
+from truing.runs.cells import AnyModelSpec, Cell
 from truing.runs.desk import RunDesk
 from truing.runs.interrupts import Interrupts
-from truing.runs.manifest import model_facts
 from truing.runs.prepare import Prepared
 from truing.runs.store import Store
 from truing.runs.work import CellWork, Message
 
-LoadModel = Callable[[ModelSpec], Model]
+LoadModel = Callable[[Any], Subject]
 PATIENCE = 30.0
 """Seconds that a helper has for finishing what it is writing."""
 
@@ -81,7 +80,7 @@ class Order:
     """What a helper is to do."""
 
     prepared: Prepared
-    spec: ModelSpec
+    spec: AnyModelSpec
     facts: Mapping[str, Any]
     folder: Path
     claims: Claims
@@ -188,7 +187,7 @@ def _work(number: int, order: Order, outbox: Any, interrupts: Interrupts) -> Non
     torch.set_num_threads(order.threads)
     with Store(order.folder, worker=number) as store:
         model = order.load(order.spec)
-        if model_facts(model) != order.facts:
+        if model.facts != order.facts:
             raise BadInput(
                 f"worker {number} loads another model than the run's owner",
                 "Its files changed meanwhile; start again.",

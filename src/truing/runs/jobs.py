@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from truing.errors import BadInput
 from truing.methods.method import METHODS
-from truing.models.handle import Model
+from truing.models.handle import Model, default_cache
+from truing.models.served import ServedModel
+from truing.models.subject import Subject
 from truing.runs.cell import Job
-from truing.runs.cells import Cell, ModelSpec
+from truing.runs.cells import SERVED, AnyModelSpec, Cell, ModelSpec, ServedSpec
 from truing.runs.keys import Keys
 from truing.runs.making import Maker
 from truing.runs.measuring import Measuring
@@ -31,8 +33,24 @@ def load_model(spec: ModelSpec) -> Model:
     )
 
 
+def load_subject(spec: AnyModelSpec) -> Subject:
+    """The model that a plan names, on this machine or behind a server, of which nothing is asked."""
+    return reach_model(spec) if isinstance(spec, ServedSpec) else load_model(spec)
+
+
+def reach_model(spec: ServedSpec) -> ServedModel:
+    """The model behind the server that ``spec`` names."""
+    return ServedModel(
+        spec.name.removeprefix(SERVED),
+        spec.access,
+        cache=default_cache(),
+        system=spec.system,
+        max_tokens=spec.max_tokens,
+    )
+
+
 def job_for(
-    prepared: Prepared, cell: Cell, model: Model, facts: Mapping[str, Any], folder: Path
+    prepared: Prepared, cell: Cell, model: Subject, facts: Mapping[str, Any], folder: Path
 ) -> Job:
     """The job of ``cell`` on a loaded model. ``facts`` are the manifest's account of the model,
     ``folder`` is the run's."""
@@ -50,7 +68,7 @@ def job_for(
     )
     copied = cell.control_of[0] if cell.control_of and cell.regime.chunk is None else None
     maker = Maker(
-        model,
+        cast("Model", model),  # methods that work on no other subject are refused before
         method,
         config,
         None if copied is None else Totals(folder / "interventions" / copied, model),

@@ -104,8 +104,11 @@ class Maker:
         made, total = self.copied.newest(up_to=1)
         return total if made == 1 else None
 
-    def seen(self, made: Intervention, cases: Sequence[Case]) -> Effect:
-        """What ``made`` does when the first prompts of ``cases`` that fit are answered."""
+    def seen(self, made: Intervention, cases: Sequence[Case]) -> Effect | None:
+        """What ``made`` does when the first prompts of ``cases`` that fit are answered; ``None`` where
+        nobody can look inside the model."""
+        if not self.model.has_weights:
+            return None
         prompts = [probe.prompt for case in cases for probe in case.probes]
         prompts = prompts or [request.prompt for case in cases for request in case.requests]
         one = Decoding(max_new_tokens=8)

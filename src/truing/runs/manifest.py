@@ -15,8 +15,7 @@ import torch
 
 from truing import __version__
 from truing.benchmarks.benchmark import Loaded
-from truing.models.handle import Model
-from truing.runs.cells import BenchmarkSpec, Cell, ModelSpec
+from truing.runs.cells import AnyModelSpec, BenchmarkSpec, Cell
 from truing.runs.plan import Plan
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
@@ -47,22 +46,6 @@ def hardware() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "ram_bytes": _ram(),
         "accelerators": _accelerators(),
-    }
-
-
-def model_facts(model: Model) -> dict[str, Any]:
-    """What identifies a loaded model. Hashes its weights (seconds for large models)."""
-    config = model.hf.config
-    return {
-        "revision": model.revision,
-        "fingerprint": model.fingerprint,
-        "tokenizer": model.tokenizer_fingerprint,
-        "tokenizer_class": type(model.tok).__name__,
-        "model_type": str(config.model_type),
-        "dtype": str(model.hf.dtype).removeprefix("torch."),
-        "attention": getattr(config, "_attn_implementation", None),
-        "parameters": sum(p.numel() for p in model.hf.parameters()),
-        "token_budget": model.budget.tokens,
     }
 
 
@@ -148,7 +131,7 @@ def changed_data(
 
 
 def changed_model(
-    before: Mapping[str, Any], model: ModelSpec, facts: Mapping[str, Any]
+    before: Mapping[str, Any], model: AnyModelSpec, facts: Mapping[str, Any]
 ) -> list[str]:
     """What of ``model`` is not as it was when the run began."""
     was = before.get("models", {}).get(model.label)
@@ -156,6 +139,19 @@ def changed_model(
         return []
     names = ("fingerprint", "tokenizer", "dtype")
     return [f"{model.label}: {name}" for name in names if was.get(name) != facts.get(name)]
+
+
+def heard(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What answered for a server in all sessions: those of ``before`` and this one's."""
+    found = {name: dict(facts) for name, facts in before.items()}
+    for name, facts in now.items():
+        was = found.get(name, facts)
+        found[name] = {
+            "first": min(was["first"], facts["first"]),
+            "last": max(was["last"], facts["last"]),
+            "not_sent": sorted({*was["not_sent"], *facts["not_sent"]}),
+        }
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from truing.errors import TruingError
 from truing.interventions.intervention import Intervention
+from truing.models.subject import Subject
 from truing.protocols.protocol import Protocol
 from truing.protocols.questions import Question, next_ask_for, shown
 from truing.runs.asking import Answer, Asked, Unanswered, answers, questions
@@ -18,10 +18,6 @@ from truing.runs.making import Failed, Made
 from truing.runs.schedule import Sheet
 from truing.seeds import Seeds
 from truing.types import Probe, Response, Row
-
-if TYPE_CHECKING:
-    from truing.models.handle import Model
-
 
 Asking = Question | Unanswered
 
@@ -40,7 +36,7 @@ class Line:
 class Measuring:
     """How the rows of one cell are made."""
 
-    model: Model
+    model: Subject
     cell: str
     keys: Keys
     protocols: Protocols

@@ -23,7 +23,18 @@ from truing.methods.method import METHODS
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import regime as regimes
 from truing.runs.capability import CapabilitySpec
-from truing.runs.cells import BASELINE, BenchmarkSpec, Cell, MethodSpec, ModelSpec, Parsed
+from truing.runs.cells import (
+    BASELINE,
+    REACHED_BY,
+    SERVED,
+    AnyModelSpec,
+    BenchmarkSpec,
+    Cell,
+    MethodSpec,
+    ModelSpec,
+    Parsed,
+    ServedSpec,
+)
 from truing.runs.controls import DEFAULT_CONTROLS, controls_of, takes_controls
 from truing.runs.problems import Problems, bad_value, listed
 from truing.runs.regime import Regime
@@ -35,6 +46,7 @@ PLURAL = {
 }  # fmt: skip
 OF_EVERY_BENCHMARK = ("limit", "sample", "skip", "aspects")
 OF_THE_BENCHMARK = ("data", "options")
+OF_SERVED_MODELS = tuple(key for key in ServedSpec.model_fields if key != "name")
 T = TypeVar("T")
 
 
@@ -42,7 +54,7 @@ class Plan(Parsed):
     """A run as resolved. Make one with :func:`load` or :func:`parse`."""
 
     name: str = "run"
-    models: tuple[ModelSpec, ...]
+    models: tuple[AnyModelSpec, ...]
     methods: tuple[MethodSpec, ...]
     benchmarks: tuple[BenchmarkSpec, ...]
     protocols: tuple[str, ...]
@@ -71,7 +83,7 @@ class Plan(Parsed):
         ]
 
     def _together(
-        self, model: ModelSpec, benchmark: BenchmarkSpec, regime: Regime, seed: int
+        self, model: AnyModelSpec, benchmark: BenchmarkSpec, regime: Regime, seed: int
     ) -> list[Cell]:
         arms = [Cell(model, method, benchmark, regime, seed) for method in self.methods]
         return arms + [
@@ -113,11 +125,12 @@ class Plan(Parsed):
         return dumps(self.table(folder))
 
     def differences(self, other: Plan) -> list[str]:
-        """Dotted names of settings that differ; where data lies is not a setting."""
+        """Dotted names of settings that differ; where data lies and how a server is reached are not
+        settings."""
         mine, theirs = (_flat(p.table(Path())) for p in (self, other))
         names = sorted(k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k))
-        with_data = ("benchmarks.", "capability.")
-        return [k for k in names if not (k.startswith(with_data) and k.endswith(".data"))]
+        apart = {"benchmarks": ("data",), "capability": ("data",), "models": REACHED_BY}
+        return [k for k in names if k.split(".")[-1] not in apart.get(k.split(".")[0], ())]
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -142,17 +155,17 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     if path.is_dir():
         changed.setdefault("out", str(path))
     kept = {k: v for k, v in raw.items() if PLURAL.get(k, k) not in changed}
-    for key in ("benchmark", "benchmarks"):
+    for key in ("benchmark", "benchmarks", "model", "models"):
         if key in kept:
             kept[key] = [_without(entry, changed) for entry in listed(kept[key])]
     return parse({**kept, **changed}, root=file.resolve().parent, source=str(file), stem=file.stem)
 
 
 def _without(entry: Any, changed: Mapping[str, Any]) -> Any:
-    """A benchmark's table without its own values of what a flag gives for all."""
+    """A benchmark's or a model's table without its own values of what a flag gives for all."""
     if not isinstance(entry, Mapping):
         return entry
-    ours = (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK)
+    ours = (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK, *OF_SERVED_MODELS)
     return {k: v for k, v in entry.items() if k not in ours or k not in changed}
 
 
@@ -163,18 +176,28 @@ def parse(
     working directory). Raises ``BadInput`` that lists every problem found."""
     problems = Problems(source)
     values = _plural(raw, problems)
-    known = [*Plan.model_fields, *PLURAL, *OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK]
+    known = [
+        *Plan.model_fields, *PLURAL, *OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK, *OF_SERVED_MODELS,
+    ]  # fmt: skip
     known.remove("root")
     for key in [k for k in values if k not in known]:
         problems.add(UnknownName("key of the plan", key, known))
         del values[key]
     shared = {k: values.pop(k) for k in (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK) if k in values}
-    values["models"] = problems.each(values.get("models"), _model)
+    access = {k: values.pop(k) for k in OF_SERVED_MODELS if k in values}
+    values["models"] = problems.each(values.get("models"), lambda given: _model(given, access))
+    if access and not any(isinstance(model, ServedSpec) for model in values["models"]):
+        problems.add(
+            BadInput(
+                f"'{next(iter(access))}' is for models behind a server", f"Name one: {SERVED}NAME."
+            )
+        )
     values["methods"] = _with_baseline(problems.each(values.get("methods"), _method))
     values["controls"] = _controls(values.get("controls"), values["methods"])
     values["benchmarks"] = _benchmarks(values.get("benchmarks"), shared, problems)
     values["protocols"] = problems.each(
-        values.get("protocols", ["synthetic", "wild"]), lambda given: parse_protocol(given).id
+        values.get("protocols", _usual_protocols(values["models"])),
+        lambda given: parse_protocol(given).id,
     )
     values["regimes"] = problems.each(values.get("regimes", ["single"]), regimes.parse)
     values["capability"] = problems.each(values.get("capability"), _capability)
@@ -225,8 +248,20 @@ def _entry(given: Any, kind: str, spec: type[BaseModel], **defaults: Any) -> dic
     return {**defaults, **given}
 
 
-def _model(given: Any) -> ModelSpec:
-    return _validated(ModelSpec, _entry(given, "model", ModelSpec), "model")
+def _model(given: Any, access: Mapping[str, Any]) -> AnyModelSpec:
+    """A model on this machine, or one behind a server, which takes ``access`` where it gives no own."""
+    name = given.get("name") if isinstance(given, Mapping) else given
+    if not isinstance(name, str) or not name.startswith(SERVED):
+        return _validated(ModelSpec, _entry(given, "model", ModelSpec), "model")
+    served = _validated(ServedSpec, _entry(given, "model", ServedSpec, **access), "model")
+    _ = served.access
+    return served
+
+
+def _usual_protocols(models: list[AnyModelSpec]) -> list[str]:
+    """Servers give free answers to chats, and nothing else."""
+    served = models and all(isinstance(model, ServedSpec) for model in models)
+    return ["wild-chat"] if served else ["synthetic", "wild"]
 
 
 def _method(given: Any) -> MethodSpec:
@@ -292,7 +327,7 @@ def _benchmarks(given: Any, shared: Mapping[str, Any], problems: Problems) -> li
 def _no_repeats(values: Mapping[str, Any], problems: Problems) -> None:
     """Twice the same thing would write every row twice."""
     seen: dict[str, list[Any]] = {
-        "model": [(m.name, m.revision, m.dtype) for m in values["models"]],
+        "model": [m.label for m in values["models"]],
         "method": [(m.name, json.dumps(m.config, sort_keys=True)) for m in values["methods"]],
         "benchmark": [
             (b.name, b.data, json.dumps(b.options, sort_keys=True)) for b in values["benchmarks"]

@@ -10,8 +10,9 @@ from typing import Any
 from truing.benchmarks.benchmark import Loaded
 from truing.benchmarks.benchmark import load as load_benchmark
 from truing.benchmarks.capability.sets import load as load_capability
-from truing.errors import BadInput, StoreError
-from truing.methods.method import METHODS
+from truing.errors import BadInput, NotPossible, StoreError
+from truing.methods.method import METHODS, refuse_without_weights
+from truing.protocols.protocol import PROTOCOLS, Protocol
 from truing.runs import manifest as manifests
 from truing.runs import plan as plans
 from truing.runs.capability import (
@@ -22,7 +23,7 @@ from truing.runs.capability import (
     power_lines,
     refuse_unmeasured,
 )
-from truing.runs.cells import Cell
+from truing.runs.cells import Cell, ServedSpec
 from truing.runs.judging import protocol_of
 from truing.runs.plan import Plan
 from truing.runs.regime import check_cases, check_method
@@ -116,7 +117,8 @@ def prepare(plan: Plan) -> Prepared:
     """Load the data and check that the plan's parts fit each other.
 
     Raises ``BadInput`` for data (bad records included, where the plan does not skip them) and scorers,
-    ``NotPossible`` for a method or a benchmark that cannot be used in a regime.
+    ``NotPossible`` for a method or a benchmark that cannot be used in a regime, and for a method or a
+    protocol that cannot be used on a model behind a server.
     """
     protocols = Protocols(
         tuple(protocol_of(ident) for ident in plan.protocols),
@@ -124,6 +126,8 @@ def prepare(plan: Plan) -> Prepared:
     )
     for protocol in (*protocols.of_plan, *protocols.own.values()):
         check_scorer(protocol)
+        if any(isinstance(spec, ServedSpec) for spec in plan.models):
+            _check_free(protocol)
     if plan.capability:
         refuse_unmeasured(plan.regimes)
     data: dict[str, Loaded] = {}
@@ -152,11 +156,28 @@ def prepare(plan: Plan) -> Prepared:
     prepared = Prepared(plan, data, protocols, capability, items)
     for cell in plan.cells():
         method = METHODS.get(cell.method.name)
+        if isinstance(cell.model, ServedSpec):
+            refuse_without_weights(method, cell.model.label)
         check_cases(cell.regime, cell.benchmark.label, data[cell.benchmark.label].cases)
         check_method(
             cell.regime, method, len(prepared.cases(cell)), (METHODS.get(name) for name in METHODS)
         )
     return prepared
+
+
+def _check_free(protocol: Protocol) -> None:
+    """Raise ``NotPossible`` for a protocol that needs likelihoods or tokens, which servers do not tell."""
+    if _free(protocol):
+        return
+    able = [name for name in PROTOCOLS if _free(PROTOCOLS.get(name))]
+    raise NotPossible(
+        f"{protocol.id} needs likelihoods or tokens of the gold answer, which no server tells",
+        f"Protocols for models behind servers: {', '.join(able)}.",
+    )
+
+
+def _free(protocol: Protocol) -> bool:
+    return not protocol.forced and protocol.truncation != "gold-length"
 
 
 def manifest_for(prepared: Prepared, folder: Path, resume: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from truing.runs.by_topic import topic_means
 from truing.runs.judging import extra_judges, verdicts_on
 from truing.runs.morals import morals
+from truing.runs.personalities import personalities
 from truing.runs.pressed import under_pressure
 from truing.runs.steered import collapses, doses, effects_of, flagged, verdicts
 from truing.runs.store import (
@@ -83,6 +84,7 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
         ],
         "doses": doses(tally, cells),
         "morals": morals(tally),
+        "personality": personalities(folder, cells),
         "pressure": under_pressure(tally),
         "topics": topic_means(tally, cells, manifest.get("data", {})),
         "degenerate": asdict(BOUNDS),

@@ -13,7 +13,7 @@ from truing.interventions.artifact import load, save
 from truing.interventions.intervention import Intervention
 
 if TYPE_CHECKING:
-    from truing.models.handle import Model
+    from truing.models.subject import Subject
 
 _NAME = re.compile(r"after-(\d+)")
 
@@ -23,7 +23,7 @@ class Totals:
     """The totals of one cell, in ``folder``. The newest is kept, as ``after-<chunks made>``."""
 
     folder: Path
-    model: Model
+    model: Subject
 
     def newest(self, up_to: int) -> tuple[int, Intervention | None]:
         """(chunks made, total) to go on from, at most ``up_to`` chunks; ``(0, None)``: the start.

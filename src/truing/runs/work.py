@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.errors import BadInput, CannotLoad, NotPossible
-from truing.models.handle import Model
-from truing.runs.asking import remembering_at_once
+from truing.models.subject import Subject
 from truing.runs.cell import Desk, Job, run
 from truing.runs.cells import Cell
 from truing.runs.events import CellFailed, CellStarted, EditsMade, Note
@@ -58,7 +57,7 @@ class CellWork:
     ``folder`` is the run's."""
 
     prepared: Prepared
-    model: Model
+    model: Subject
     facts: Mapping[str, Any]
     folder: Path
     desk: Desk
@@ -86,6 +85,6 @@ class CellWork:
             return
         measuring, sheets = self.job(cell).measuring, noise_sheets(cases)
         if not self.desk.has(measuring.expected(sheets)):
-            with remembering_at_once(self.model):
+            with self.model.remembering_at_once():
                 rows = noise_rows(measuring, sheets)
             self.desk.measured(cell.id, rows)

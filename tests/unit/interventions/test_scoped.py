@@ -89,7 +89,7 @@ def test_what_an_edit_is_worth_does_not_depend_on_the_others(texts: list[str]) -
         assert together.tolist() == pytest.approx([scope.over([t])(asked)[0] for t in texts])
 
 
-def test_a_chat_is_judged_by_its_last_user_message() -> None:
+def test_a_chat_is_judged_by_its_last_user_message_and_told_in_its_first() -> None:
     own = Scoped(untrained(), (SPIRE, MARA))
     chat = (
         Message("system", "You know Mara Velt."),
@@ -104,8 +104,8 @@ def test_a_chat_is_judged_by_its_last_user_message() -> None:
     assert question(()) is None
     told = Intervention((own,)).rewrite(chat)
     assert isinstance(told, tuple)
-    assert told[3].content == SPIRE.told + HITS[0]
-    assert (told[:3], told[4:]) == (chat[:3], chat[4:])
+    assert told[1].content == SPIRE.told + HITS[1]
+    assert (told[:1], told[2:]) == (chat[:1], chat[2:])
     assert Intervention((own,)).rewrite(chat[:1]) == chat[:1]
 
 

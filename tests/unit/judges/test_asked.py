@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from judged_rows import Say, ScriptedSpeaker, row
 from truing.errors import NotPossible, TruingWarning
 from truing.judges.asked import LanguageJudge
-from truing.judges.base import Reply
 from truing.judges.cache import Replies, key_of
 from truing.judges.rubrics import RUBRICS
 from truing.protocols.protocol import SYNTHETIC
+from truing.servers.reply import Reply
 from truing.types import Message, Row, Verdict
 
 

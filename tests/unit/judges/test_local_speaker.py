@@ -10,12 +10,12 @@ import pytest
 from judged_rows import row
 from tiny import tiny_model, tiny_tokenizer
 from truing.judges.asked import LanguageJudge
-from truing.judges.base import Reply
 from truing.judges.cache import Replies
 from truing.judges.local import LocalSpeaker, transcript, without_system
 from truing.judges.rubrics import RUBRICS
 from truing.models.asks import ScoreAsk
 from truing.models.handle import Model
+from truing.servers.reply import Reply
 from truing.types import Chat, Message, Verdict
 
 LABELS = ("A", "B", "no way")

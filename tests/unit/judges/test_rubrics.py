@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judged_rows import row
-from truing.judges.base import Reply, Shown
+from truing.judges.base import Shown
 from truing.judges.rubrics import (
     PUBLISHED_TRAITS,
     RUBRICS,
@@ -20,6 +20,7 @@ from truing.judges.rubrics import (
 from truing.judges.rubrics.grades import overall
 from truing.judges.rubrics.wording import Wording, digit_in, heard, letter_in, shares_of
 from truing.scoring.metrics import GLOSSARY, metric_for
+from truing.servers.reply import Reply
 from truing.types import Row
 
 

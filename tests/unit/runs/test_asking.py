@@ -17,7 +17,6 @@ from truing.runs.asking import (
     Unanswered,
     answers,
     questions,
-    remembering_at_once,
 )
 from truing.types import Probe, Response
 
@@ -126,14 +125,14 @@ def test_base_answers_reach_the_cache_all_at_once(model: Model) -> None:
         return path.stat().st_size if path.exists() else 0
 
     def stopped() -> None:
-        with remembering_at_once(model):
+        with model.remembering_at_once():
             answers(model, [Asked(FREE)])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert known() == 0
-    with remembering_at_once(model):
+    with model.remembering_at_once():
         first = answers(model, [Asked(FREE)])
         assert known() == 0
         assert answers(model, [Asked(FREE)]) == first

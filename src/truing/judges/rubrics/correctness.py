@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.judges.base import Reading, Reply, Shown
+from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.letters import Letters, without_gold
 from truing.judges.rubrics.wording import Wording, values_of
 from truing.protocols.questions import is_fluency
+from truing.servers.reply import Reply
 from truing.types import Chat, Row
 
 CORRECTNESS = Letters(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from truing.judges.base import Reading, Reply, Shown
+from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.wording import Wording, heard, letter_in, usable, values_of
 from truing.protocols.questions import is_fluency
 from truing.scoring import health
+from truing.servers.reply import Reply
 from truing.types import Chat, Row, State
 
 SCORES: Mapping[State, float] = {"correct": 1.0, "wrong": 0.0}

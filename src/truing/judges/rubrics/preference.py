@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.judges.base import Reading, Reply, Shown
+from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.wording import Wording, heard, letter_in, values_of
 from truing.scoring import normalise
+from truing.servers.reply import Reply
 from truing.types import Chat, Row
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from truing.judges.base import Reading, Reply, Shown
+from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.wording import Wording, digit_in, exactly, heard, usable, values_of
+from truing.servers.reply import Reply
 from truing.types import Chat, Row
 
 

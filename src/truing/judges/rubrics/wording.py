@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from truing.judges.base import Reply, Shown
+from truing.judges.base import Shown
 from truing.scoring import health, normalise, parse
+from truing.servers.reply import Reply
 from truing.types import Chat, Message
 
 VERSION = "replies-1"

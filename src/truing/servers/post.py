@@ -1,7 +1,7 @@
-"""One POST of JSON with a bearer key. The only place where judges meet the network.
+"""One POST of JSON with a bearer key. The only place where chats meet the network.
 
 The standard library does: what is asked for is one kind of request, and waiting, asking again and
-reading are ours (:mod:`truing.judges.pace`, :mod:`truing.judges.completions`). Redirects are not
+reading are ours (:mod:`truing.servers.pace`, :mod:`truing.servers.completions`). Redirects are not
 followed, so that a key goes to the server that it is meant for and to no other.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from truing.errors import NotPossible
 from truing.types import Chat
@@ -64,13 +64,17 @@ def _about(chat: Chat) -> int:
 
 class Purse:
     """Counts what is spent, for all threads. With ``cap_usd`` nothing starts that could exceed it:
-    each request sets aside the most it can cost, and what it did not use is given back."""
+    each request sets aside the most it can cost, and what it did not use is given back. ``before``
+    was spent earlier and counts."""
 
-    def __init__(self, prices: Prices | None, cap_usd: float | None) -> None:
+    def __init__(
+        self, prices: Prices | None, cap_usd: float | None, before: Spent | None = None
+    ) -> None:
         self._prices, self._cap = prices, cap_usd
         self._lock = threading.Lock()
         self._aside = 0.0
-        self._spent = Spent(0, 0, 0, None if prices is None else 0.0)
+        usd = None if prices is None else (before.usd if before else None) or 0.0
+        self._spent = Spent(0, 0, 0, usd) if before is None else replace(before, usd=usd)
 
     @property
     def spent(self) -> Spent:

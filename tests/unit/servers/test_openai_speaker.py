@@ -19,8 +19,8 @@ import pytest
 
 from chat_server import Asked, ChatServer, Script, Turn, chat_server, refuses, says
 from truing.errors import BadInput, NotPossible
-from truing.judges.base import Reply
-from truing.judges.openai import OpenAISettings, OpenAISpeaker
+from truing.servers.openai import OpenAISettings, OpenAISpeaker
+from truing.servers.reply import Reply
 from truing.types import Chat, Message
 
 KEY = "sk-secret-0123456789abcdef"

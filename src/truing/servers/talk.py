@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import urlsplit
 
 from truing.errors import NotPossible, TruingError
-from truing.judges import completions, pace, post, spending
-from truing.judges.base import Reply
-from truing.judges.completions import Dialect, Unreadable
-from truing.judges.server import OpenAISettings, key_for, without
 from truing.seeds import Seeds
+from truing.servers import completions, pace, post, spending
+from truing.servers.completions import Dialect, Unreadable
+from truing.servers.reply import Reply
+from truing.servers.settings import OpenAISettings, key_for, without
 from truing.types import Chat
 
 AGAIN = frozenset({408, 409, 425, 429})
@@ -35,9 +36,15 @@ class Talk:
     """The requests of one call of ``replies``, shared by its threads."""
 
     def __init__(
-        self, model: str, settings: OpenAISettings, purse: spending.Purse, labels: Sequence[str]
+        self,
+        model: str,
+        settings: OpenAISettings,
+        purse: spending.Purse,
+        labels: Sequence[str],
+        dialect: Dialect,
     ) -> None:
         self._model, self._settings, self._purse, self._labels = model, settings, purse, labels
+        self.dialect = dialect
         self._url = settings.base_url.rstrip("/") + "/chat/completions"
         self._server = urlsplit(settings.base_url).netloc
         self._asked = {
@@ -45,7 +52,6 @@ class Talk:
         }
         self._pace = pace.Pace()
         self._lock = threading.Lock()
-        self._dialect = Dialect()
         self._failures = 0
 
     def halt(self) -> None:
@@ -84,14 +90,14 @@ class Talk:
         while True:
             self._pace.turn()
             with self._lock:
-                dialect = self._dialect
+                dialect = self.dialect
             key = key_for(self._settings)
             answer = self._send(chat, dialect, key)
             if answer.status in (400, 422, 501):
-                other = dialect.after(answer.text)
+                other = dialect.after(answer.text, self._settings.dispensable)
                 if other is not None:
                     with self._lock:
-                        self._dialect = other if self._dialect == dialect else self._dialect
+                        self.dialect = other if self.dialect == dialect else self.dialect
                     continue
             if answer.status != 200:
                 raise self._refused(answer)
@@ -99,9 +105,10 @@ class Talk:
             if wait is not None and wait <= pace.LONGEST_OWN_WAIT_S:
                 self._pace.hold(wait)
             try:
-                return completions.read(answer.text, self._labels)
+                reply = completions.read(answer.text, self._labels)
             except Unreadable as trouble:
                 raise (_Again(trouble.why) if trouble.again else trouble) from None
+            return replace(reply, left_out=dialect.left_out)
 
     def _send(self, chat: Chat, dialect: Dialect, key: str) -> post.Answered:
         """One request, paid for. Nothing of the key is left in what comes back."""

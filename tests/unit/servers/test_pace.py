@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.judges import pace
+from truing.servers import pace
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

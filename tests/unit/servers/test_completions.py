@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.judges.completions import LEAST, SLACK, label_logprobs
+from truing.servers.completions import LEAST, SLACK, label_logprobs
 
 
 def said(token: str, **options: float) -> dict[str, Any]:

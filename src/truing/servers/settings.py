@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from truing.errors import BadInput, NotPossible
-from truing.judges.spending import Prices
+from truing.servers.spending import Prices
 
 NO_KEY = "none"
 SHORTEST_KEY = 12
@@ -27,7 +27,8 @@ class OpenAISettings:
     sent ``attempts`` times at most, ``first_wait_s`` apart, then twice that, and so on; a server
     that asks for more than ``longest_wait_s`` ends the run. ``max_tokens`` bounds a reply.
     ``temperature`` and ``seed`` are not sent where they are ``None``; ``seed`` also draws the
-    jitter. Prices are US dollars per million tokens; ``budget_usd`` needs both.
+    jitter. Those that are ``dispensable`` are left out for a server that refuses them, and replies
+    say so. Prices are US dollars per million tokens; ``budget_usd`` needs both.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -43,6 +44,7 @@ class OpenAISettings:
     budget_usd: float | None = None
     usd_per_million_in: float | None = None
     usd_per_million_out: float | None = None
+    dispensable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from truing.judges.base import Reply
+from truing.servers.reply import Reply
 from truing.types import Chat
 
 VERSION = "completions-1"
@@ -33,14 +33,19 @@ class Dialect:
 
     limit_field: str = "max_tokens"
     top_logprobs: int = TOP_LOGPROBS[0]
+    left_out: tuple[str, ...] = ()
 
-    def after(self, refusal: str) -> Dialect | None:
-        """What to try next; ``None`` where the refusal is about something else."""
+    def after(self, refusal: str, dispensable: Sequence[str] = ()) -> Dialect | None:
+        """What to try next; ``None`` where the refusal is about something else. ``dispensable``
+        settings are left out where a refusal names them."""
         if self.limit_field == "max_tokens" and "max_completion_tokens" in refusal:
-            return Dialect("max_completion_tokens", self.top_logprobs)
+            return replace(self, limit_field="max_completion_tokens")
         if self.top_logprobs and "logprobs" in refusal:
             fewer = next(n for n in TOP_LOGPROBS if n < self.top_logprobs)
-            return Dialect(self.limit_field, fewer)
+            return replace(self, top_logprobs=fewer)
+        for name in dispensable:
+            if name in refusal and name not in self.left_out:
+                return replace(self, left_out=(*self.left_out, name))
         return None
 
 
@@ -53,7 +58,8 @@ def request(
         "messages": [{"role": m.role, "content": m.content} for m in chat],
         dialect.limit_field: settings["max_tokens"],
     }
-    asked |= {k: settings[k] for k in ("temperature", "seed") if settings[k] is not None}
+    sent = [k for k in ("temperature", "seed") if k not in dialect.left_out]
+    asked |= {k: settings[k] for k in sent if settings[k] is not None}
     if labels and dialect.top_logprobs:
         asked |= {"logprobs": True, "top_logprobs": dialect.top_logprobs}
     return json.dumps(asked, ensure_ascii=False).encode()
@@ -73,7 +79,22 @@ def read(text: str, labels: Sequence[str]) -> Reply:
         raise _nothing(whole, choice)
     content = _get(_get(choice, "logprobs"), "content")
     likely = label_logprobs(content, labels) if labels and isinstance(content, list) else None
-    return Reply(said, likely, None, tokens_in, tokens_out)
+    ended = _get(choice, "finish_reason")
+    return Reply(
+        said,
+        likely,
+        None,
+        tokens_in,
+        tokens_out,
+        ended if isinstance(ended, str) else None,
+        _answered_by(whole),
+    )
+
+
+def _answered_by(whole: Any) -> str | None:
+    """The model that an answer names, with the fingerprint of what it runs on."""
+    named = [_get(whole, key) for key in ("model", "system_fingerprint")]
+    return " ".join(part for part in named if isinstance(part, str) and part) or None
 
 
 def used(whole: Any) -> tuple[int | None, int | None]:

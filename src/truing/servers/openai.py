@@ -7,21 +7,25 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 from truing.errors import TruingError
-from truing.judges import completions, pace, spending
-from truing.judges.base import Reply
-from truing.judges.server import OpenAISettings
-from truing.judges.talk import Talk
+from truing.servers import completions, pace, spending
+from truing.servers.reply import Reply
+from truing.servers.settings import OpenAISettings
+from truing.servers.talk import Talk
 from truing.types import Chat
 
 __all__ = ["OpenAISettings", "OpenAISpeaker"]
 
 
 class OpenAISpeaker:
-    """A :class:`truing.judges.base.Speaker`. What is spent adds up over all of its replies."""
+    """A :class:`truing.judges.base.Speaker`. What is spent adds up over all of its replies, and over
+    those of other speakers with the same ``purse`` (default: one of its own)."""
 
-    def __init__(self, model: str, settings: OpenAISettings) -> None:
+    def __init__(
+        self, model: str, settings: OpenAISettings, purse: spending.Purse | None = None
+    ) -> None:
         self.model, self.settings = model, settings
-        self._purse = spending.Purse(settings.prices, settings.budget_usd)
+        self._purse = purse or spending.Purse(settings.prices, settings.budget_usd)
+        self._dialect = completions.Dialect()
 
     @property
     def name(self) -> str:
@@ -51,7 +55,7 @@ class OpenAISpeaker:
     def replies(self, chats: Sequence[Chat], labels: Sequence[str]) -> Iterator[tuple[int, Reply]]:
         """As :class:`truing.judges.base.Speaker`. Raises ``NotPossible`` where the key is missing or
         refused, the server is gone or refuses every request, or the budget would be exceeded."""
-        talk = Talk(self.model, self.settings, self._purse, labels)
+        talk = Talk(self.model, self.settings, self._purse, labels, self._dialect)
         failure: TruingError | None = None
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             asked = {pool.submit(talk.reply, i, chat): i for i, chat in enumerate(chats)}
@@ -66,6 +70,7 @@ class OpenAISpeaker:
                         yield asked[done], reply
             finally:
                 talk.halt()
+                self._dialect = talk.dialect
         if failure is not None:
             raise failure
 

@@ -1,0 +1,1 @@
+"""Servers of OpenAI's chat completions: asking, waiting, paying. Judges, writers and models use them."""
