@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from truing.judges.base import Reply
-from truing.judges.spending import Estimate
 from truing.runs.lines import Appender, read
+from truing.servers.reply import Reply
+from truing.servers.spending import Estimate
 from truing.types import Chat, Message
 
 REPLIES = "replies.jsonl"

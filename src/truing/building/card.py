@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from truing.runs.lines import write_atomically
+from truing.servers.reply import Reply
 
 FORMAT = 1
 Facts = Mapping[str, Any]
@@ -49,6 +50,17 @@ def file_facts(path: Path) -> dict[str, Any]:
 def spread(values: Sequence[int]) -> dict[str, float]:
     """Least, mean and most of one value or more."""
     return {"min": min(values), "mean": round(fmean(values), 2), "max": max(values)}
+
+
+def used(replies: Sequence[Reply]) -> dict[str, Any]:
+    """What was asked and counted; ``None`` where a reply is without a count."""
+    read, written = [r.tokens_in for r in replies], [r.tokens_out for r in replies]
+    counts = {"tokens read": read, "tokens written": written}
+    sums = {
+        name: None if None in values else sum(n for n in values if n is not None)
+        for name, values in counts.items()
+    }
+    return {"asked": len(replies), **sums}
 
 
 def _flat(facts: Facts, before: str = "") -> list[tuple[str, Any]]:

@@ -23,9 +23,9 @@ from truing.building.looked import apply, items_of
 from truing.building.pairs import Drawn, Paired, Rules, paired
 from truing.building.review import read_sheet, write_sheet
 from truing.errors import NotPossible
-from truing.judges.spending import Estimate
 from truing.runs.lines import cannot, write_atomically
 from truing.runs.lock import Lock
+from truing.servers.spending import Estimate
 
 PAIRS, NEUTRAL, SHEET = "pairs.jsonl", "neutral.jsonl", "review.csv"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from truing import __version__
 from truing.building.asks import Writer
-from truing.building.card import Card, Facts, file_facts, spread
+from truing.building.card import Card, Facts, file_facts, spread, used
 from truing.building.draft import Draft
 from truing.building.looked import SIDES, Looked
 from truing.building.pairs import Drawn, Paired, Rules
-from truing.judges.base import Reply
+from truing.servers.reply import Reply
 
 
 def card_of(
@@ -49,7 +49,7 @@ def card_of(
             "replies": {side: dict(sorted(why.items())) for side, why in made.rejected.items()},
             "prompts": dict(sorted(made.unpaired.items())),
         },
-        "writer": {"name": writer.name, **writer.facts, **_used(replies)},
+        "writer": {"name": writer.name, **writer.facts, **used(replies)},
         "system prompts": {str(side): text for side, text in draft.systems.items()},
         "settings": {"truing": __version__, **draft.facts(), **asdict(rules)},
     }
@@ -80,14 +80,3 @@ def _lengths(pairs: Sequence[Drawn], writer: Writer) -> dict[str, Any]:
         "pairs whose positive side is longer": sum(d > 0 for d in over),
         "pairs whose negative side is longer": sum(d < 0 for d in over),
     }
-
-
-def _used(replies: Sequence[Reply]) -> dict[str, Any]:
-    """``None`` where a reply is without a count."""
-    read, written = [r.tokens_in for r in replies], [r.tokens_out for r in replies]
-    counts = {"tokens read": read, "tokens written": written}
-    sums = {
-        name: None if None in values else sum(n for n in values if n is not None)
-        for name, values in counts.items()
-    }
-    return {"asked": len(replies), **sums}

@@ -51,7 +51,7 @@ def read_prompts(path: Path) -> Prompts:
     """Prompts of a text file (one a line), or of JSON, JSON lines or CSV with a field ``prompt`` or
     ``question``. Letter case and spaces tell no two prompts apart. Raises ``BadInput``."""
     if path.suffix == ".txt":
-        found, digest = _lines(path)
+        found, digest = lines_of(path)
     else:
         contents = files.read(path)
         found, digest = (
@@ -65,7 +65,8 @@ def read_prompts(path: Path) -> Prompts:
     return Prompts(texts, path.name, digest, len(found) - len(texts))
 
 
-def _lines(path: Path) -> tuple[list[str], str]:
+def lines_of(path: Path) -> tuple[list[str], str]:
+    """The lines of a text file that hold something, and the file's SHA-256. Raises ``BadInput``."""
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig")

@@ -13,7 +13,7 @@ from truing.building.asks import Writer
 from truing.building.balance import Bounds, balanced, matches
 from truing.building.draft import SIDES, Draft, Side
 from truing.building.texts import Cut, Limits, cuts
-from truing.judges.base import Reply
+from truing.servers.reply import Reply
 
 Standing = Literal["unreviewed", "accepted", "edited"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -51,18 +51,30 @@ class Decision:
 def write_sheet(path: Path, items: Sequence[Item]) -> None:
     """Write the sheet of ``items``, all with the same columns. Raises ``BadInput`` where ``path``
     holds decisions, which would be lost, and ``StoreError``."""
-    if path.exists() and _decided(path):
+    shown = list(items[0].shown) if items else []
+    edited = [_edited(name) for name in items[0].editable] if items else []
+    columns = ["id", *shown, "decision", *edited, "reviewer"]
+    rows = [
+        [item.id, *map(guarded, item.shown.values()), "", *("" for _ in edited), ""]
+        for item in items
+    ]
+    write_rows(path, columns, rows, ("decision",))
+
+
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], answers: Sequence[str]
+) -> None:
+    """Write a sheet. Raises ``BadInput`` where ``path`` has something in a column of ``answers``, which
+    would be lost, and ``StoreError``."""
+    if path.exists() and _answered(path, answers):
         raise BadInput(
             f"{path} holds decisions, which a new sheet would overwrite",
             f"Apply them with --reviewed {path}, or move the file away.",
         )
     out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    shown = list(items[0].shown) if items else []
-    edited = [_edited(name) for name in items[0].editable] if items else []
-    rows.writerow(["id", *shown, "decision", *edited, "reviewer"])
-    for item in items:
-        rows.writerow([item.id, *map(_guarded, item.shown.values()), "", *("" for _ in edited), ""])
+    sheet = csv.writer(out, lineterminator="\n")
+    sheet.writerow(columns)
+    sheet.writerows(rows)
     write_atomically(path, out.getvalue())
 
 
@@ -77,11 +89,11 @@ def read_sheet(path: Path, items: Sequence[Item]) -> dict[str, Decision]:
     for record in files.read(path).records:
         if record.trouble:
             raise BadInput(f"{path}: {record.where}: {record.trouble}", "Mend the row.")
-        said = _text(record.fields, "decision").casefold()
-        item = known.get(_text(record.fields, "id"))
+        said = cell(record.fields, "decision").casefold()
+        item = known.get(cell(record.fields, "id"))
         if item is None and said:
             raise BadInput(
-                f"{path}: {record.where} decides on '{_text(record.fields, 'id')}', which is not here",
+                f"{path}: {record.where} decides on '{cell(record.fields, 'id')}', which is not here",
                 "The sheet is of another build, or the set was built with other settings since.",
             )
         decision = None if item is None else _decision(path, record, said, item)
@@ -95,7 +107,7 @@ def read_sheet(path: Path, items: Sequence[Item]) -> dict[str, Decision]:
 
 def _decision(path: Path, record: files.Record, said: str, item: Item) -> Decision | None:
     where = f"{path}: {record.where}"
-    wording = {name: _unguarded(_text(record.fields, _edited(name))) for name in item.editable}
+    wording = {name: _unguarded(cell(record.fields, _edited(name))) for name in item.editable}
     edited = {name: text for name, text in wording.items() if text}
     if said and said not in CHOICES:
         raise BadInput(
@@ -106,22 +118,24 @@ def _decision(path: Path, record: files.Record, said: str, item: Item) -> Decisi
         raise BadInput(f"{where} has edited wording beside '{said}'", "Write edit there.")
     if choice == "edit" and not edited:
         raise BadInput(f"{where} has no edited wording", f"Fill {_edited(item.editable[0])}.")
-    return None if choice is None else Decision(choice, _text(record.fields, "reviewer"), edited)
+    return None if choice is None else Decision(choice, cell(record.fields, "reviewer"), edited)
 
 
-def _decided(path: Path) -> bool:
-    return any(_text(record.fields, "decision") for record in files.read(path).records)
+def _answered(path: Path, answers: Sequence[str]) -> bool:
+    records = files.read(path).records
+    return any(cell(record.fields, name) for record in records for name in answers)
 
 
 def _edited(name: str) -> str:
     return f"edited {name}"
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def cell(fields: Mapping[str, Any], name: str) -> str:
+    """What a row has in a column, ``""`` for nothing."""
     return str(fields.get(name, "")).strip()
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
     """A spreadsheet must not take a text for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from truing.building.asks import Ask, Writer
 from truing.errors import BadInput
-from truing.judges.base import Reply
 from truing.protocols.stopping import first_sentence
+from truing.servers.reply import Reply
 
 _ENDED = re.compile(r"[.!?…。！？][\"'”’)\]*_]*$")
 _WORD = re.compile(r"\w+")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from truing.building.asks import Ask, Sampling, Writer
 from truing.errors import BadInput, NotPossible, UnknownName
-from truing.judges.base import Reply
-from truing.judges.openai import OpenAISettings, OpenAISpeaker
 from truing.judges.specs import JudgeSettings
-from truing.judges.spending import Estimate, estimate
 from truing.seeds import Seeds
+from truing.servers.openai import OpenAISettings, OpenAISpeaker
+from truing.servers.reply import Reply
+from truing.servers.spending import Estimate, estimate
 from truing.types import Chat, Message, Prompt
 
 if TYPE_CHECKING:

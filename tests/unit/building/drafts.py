@@ -8,8 +8,8 @@ from typing import Any
 
 from truing.building.asks import Ask
 from truing.building.draft import Draft, Prompts, Side
-from truing.judges.base import Reply
-from truing.judges.spending import Estimate
+from truing.servers.reply import Reply
+from truing.servers.spending import Estimate
 
 SYSTEMS: Mapping[Side, str] = {
     "for": "Answer as an extraverted person.",

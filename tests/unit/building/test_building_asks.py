@@ -12,7 +12,7 @@ from drafts import QUESTIONS, SYSTEMS, Puppet, draft, nobody, plainly
 from truing.building.asks import REPLIES, Ask, collect, kept
 from truing.building.draft import Draft, Prompts, read_prompts, voices
 from truing.errors import BadInput, NotPossible
-from truing.judges.base import Reply
+from truing.servers.reply import Reply
 
 
 def test_every_prompt_is_asked_on_every_side_in_every_sample() -> None:

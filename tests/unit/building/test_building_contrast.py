@@ -26,10 +26,10 @@ from truing.building.contrast import PAIRS, SHEET, build, missing
 from truing.building.pairs import Rules
 from truing.building.writers import Reach, writer_of
 from truing.errors import BadInput, Locked, NotPossible
-from truing.judges.base import Reply
 from truing.judges.specs import JudgeSettings
 from truing.models.handle import Model
 from truing.runs.lock import Lock
+from truing.servers.reply import Reply
 from truing.verbs import edit
 
 PROGRAM = """

@@ -12,7 +12,7 @@ from truing.building.balance import Bounds, Match, balanced, matches
 from truing.building.pairs import Rules, paired
 from truing.building.texts import Cut, Limits, cuts, declines, leaks, sentence_ends
 from truing.errors import BadInput
-from truing.judges.base import Reply
+from truing.servers.reply import Reply
 
 ASK = Ask("What do you think of chess?", "Answer as a person who always loves a crowd.")
 WRITER = Puppet(plainly, max_tokens=20)

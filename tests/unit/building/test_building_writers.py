@@ -12,10 +12,10 @@ from tiny import tiny_model, tiny_tokenizer
 from truing.building.asks import Ask, Sampling, Writer
 from truing.building.writers import AT_ONCE, ApiWriter, LocalWriter, Reach, writer_of
 from truing.errors import BadInput, NotPossible, UnknownName
-from truing.judges.base import Reply
-from truing.judges.openai import OpenAISettings
 from truing.judges.specs import JudgeSettings
 from truing.models.handle import Model
+from truing.servers.openai import OpenAISettings
+from truing.servers.reply import Reply
 
 DRAWN = Sampling(max_tokens=6, temperature=1.0, top_k=20)
 ASKS = [Ask(f"Is it {n}?" * (1 + n % 3), "Be brief.", seed=n % 2) for n in range(AT_ONCE + 5)]
