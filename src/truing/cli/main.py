@@ -27,6 +27,7 @@ from truing.cli import (
     inspect,
     judge,
     ls,
+    personality,
     pocket,
     report,
     reproduce,
@@ -65,6 +66,7 @@ app.command("tune")(tune.tune)
 app.command("inspect")(inspect.inspect)
 app.command("resistance")(resistance.resistance)
 app.command("doctor")(doctor.doctor)
+app.add_typer(personality.app, name="personality")
 app.add_typer(steer.app, name="steer")
 app.add_typer(axbench.app, name="axbench")
 app.add_typer(stats.app, name="stats")

@@ -184,18 +184,16 @@ class _Making:
         """Of what held right after its edit, what holds at the end."""
         found = []
         for place, judges in self.tally.judges.items():
-            before = (
-                [
-                    observation
-                    for other, entries in self.tally.entries.items()
-                    if other.moment == "immediate" and other[:3] == place[:3]
-                    for observation in scored(entries, next(iter(judges)))
-                ]
-                if place.moment == "final"
-                else []
-            )
-            if before and not self._is_baseline(place.cell):
-                judge = next(iter(judges))
+            if place.moment != "final" or not judges or self._is_baseline(place.cell):
+                continue
+            judge = next(iter(judges))
+            before = [
+                observation
+                for other, entries in self.tally.entries.items()
+                if other.moment == "immediate" and other[:3] == place[:3]
+                for observation in scored(entries, judge)
+            ]
+            if before:
                 after = scored(self.tally.entries[place], judge)
                 value = retention(before, after, seeds=_seeds(place, "retention", judge))
                 found.append(self._as_measure(place, "retention", judge, value))

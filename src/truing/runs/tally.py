@@ -9,7 +9,7 @@ from typing import NamedTuple
 from truing.benchmarks.capability.sets import HEAD
 from truing.judges.rubrics import for_comparison_only
 from truing.runs.judging import protocol_of
-from truing.scoring.judge import scorers_for
+from truing.scoring.judge import ASKED, scorers_for
 from truing.scoring.observations import Observation, clusters_of
 from truing.scoring.readings import readings_for
 from truing.scoring.said import Answered, answered
@@ -63,11 +63,11 @@ class Tally:
         step = 1 if row.moment == "immediate" else row.step
         place = Place(row.cell, row.protocol, row.aspect, row.moment, step)
         protocol = protocol_of(row.protocol)
-        own = scorers_for(row, protocol)
+        own = tuple(judge for judge in scorers_for(row, protocol) if judge != ASKED)
         scores = {v.judge: (v.score, v.state) for v in verdicts}
         judges = self.judges.setdefault(place, {})
         if row.response is not None or not judges:
-            for judge in (*own, *scores):
+            for judge in (*own, *(judge for judge in scores if judge != ASKED)):
                 judges.setdefault(judge, judge in own[1:] or for_comparison_only(judge))
         readings = {r.metric: r.of(row) for r in readings_for(protocol, row)}
         slim = replace(row, prompt="", accepted=(), response=None, base=None)

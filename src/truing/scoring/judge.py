@@ -22,7 +22,7 @@ import typing
 from dataclasses import replace
 
 from truing.errors import BadInput
-from truing.protocols.protocol import LIKELIHOOD_SCORERS, Protocol, parse
+from truing.protocols.protocol import KL, LIKELIHOOD_SCORERS, Protocol, parse
 from truing.protocols.questions import is_fluency
 from truing.protocols.stopping import VERSION as STOPPING_VERSION
 from truing.protocols.stopping import answer_text
@@ -33,6 +33,7 @@ from truing.types import Response, Row, State, Verdict
 
 SAME_AS_BASE = "same-as-base"
 HEALTH = "health"
+ASKED = "asked"
 
 
 class Judge(typing.Protocol):
@@ -121,6 +122,10 @@ JUDGES: Registry[Judge] = Registry(
             f"{_RULES}.likelihood:LIKELIHOOD_PER_TOKEN",
             "the same by mean log-probability per token, as Meng et al. 2022 compute it",
         ),
+        KL: Entry(
+            f"{_RULES}.same:KL_CHOICES",
+            "share of a text's tokens at which the base model's first choice is still the first",
+        ),
         SAME_AS_BASE: Entry(
             f"{_RULES}.same:SAME_AS_BASE",
             "the base model's own answer: same text, or share of same tokens",
@@ -134,6 +139,10 @@ JUDGES: Registry[Judge] = Registry(
             "one of the two answers holds the other as whole words",
         ),
         HEALTH: Entry(f"{_RULES}.texts:HEALTH", "the text is neither empty nor a loop"),
+        ASKED: Entry(
+            f"{_RULES}.asked:ASKED",
+            "no rule can tell: a judge that is asked decides (a classifier, a language model, people)",
+        ),
     },
 )
 
@@ -156,13 +165,14 @@ def scorers_for(row: Row, protocol: Protocol) -> tuple[str, ...]:
     """The judges of this row by name: the primary one, then those shown beside it.
 
     Fluency is judged by ``health``. A row without accepted answers is compared with the base model,
-    unless a likelihood scorer has choices to compare. Every other row gets the protocol's scorer.
+    unless a likelihood scorer has choices to compare; ``kl`` does so itself. Every other row gets the protocol's scorer.
     The ones beside it are compatibility columns.
     """
     primary = protocol.scorer
+    compares = primary == KL or (primary in LIKELIHOOD_SCORERS and _has_choices(row))
     if is_fluency(row.aspect):
         primary = HEALTH
-    elif not row.accepted and not (primary in LIKELIHOOD_SCORERS and _has_choices(row)):
+    elif not row.accepted and not compares:
         primary = SAME_AS_BASE
     beside = _COMPANIONS.get(primary, ())
     if primary == SAME_AS_BASE and protocol.truncation == "gold-length":
@@ -178,13 +188,19 @@ def judge_row(row: Row, protocol: Protocol) -> list[Verdict]:
 def check_scorer(protocol: Protocol) -> None:
     """Raise ``UnknownName`` now, not after the model has answered, when the scorer is unknown.
 
-    Also refuses judges that answer another question than "is this the accepted answer".
+    Also refuses judges that answer another question than "is this the accepted answer", and asking
+    a judge where the model says nothing of its own.
     """
     JUDGES.summary(protocol.scorer)
     if protocol.scorer == HEALTH or protocol.scorer.startswith(SAME_AS_BASE):
         raise BadInput(
             f"{protocol.scorer} is no scorer of a protocol: it does not look at accepted answers",
             "Choose contains, exact-match or token-match; locality and fluency rows get theirs by themselves.",
+        )
+    if protocol.scorer == ASKED and protocol.forced:
+        raise BadInput(
+            f"protocol {protocol.id}: the gold answer is fed in, and nothing is said that a judge could be asked of",
+            "Use a free protocol, for example wild,scorer=asked.",
         )
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from truing.protocols.protocol import LIKELIHOOD_SCORERS, Protocol
+from truing.protocols.protocol import KL, LIKELIHOOD_SCORERS, Protocol
 from truing.protocols.questions import is_fluency
-from truing.scoring import health
+from truing.scoring import health, personality
+from truing.scoring.personality import EditSuccess
 from truing.scoring.rules.likelihood import margin
 from truing.types import Response, Row
 
@@ -66,6 +67,24 @@ def _of_shift(read: Callable[[float, float], float]) -> Callable[[Row], float | 
     return lambda row: None if (moved := shift(row)) is None else read(*moved)
 
 
+def _of_success(
+    read: Callable[[EditSuccess], float], reduce: personality.Reduce = "text"
+) -> Callable[[Row], float | None]:
+    def of(row: Row) -> float | None:
+        found = personality.edit_success(row, reduce)
+        return None if found is None else read(found)
+
+    return of
+
+
+def _pairs_ranked(row: Row) -> float | None:
+    return personality.ranked(row, per_token=True)
+
+
+def _pairs_ranked_summed(row: Row) -> float | None:
+    return personality.ranked(row, per_token=False)
+
+
 def _entropy(response: Response) -> float | None:
     return health.ngram_entropy(health.word_tokens(response.text))
 
@@ -96,6 +115,10 @@ def _length(response: Response) -> float | None:
 
 def _margin(response: Response) -> float | None:
     return margin(response.choices, per_token=False) if len(response.choices) >= 2 else None
+
+
+def _drawdown(response: Response) -> float | None:
+    return math.fsum(nats) / len(nats) if (nats := response.divergences) else None
 
 
 def _promotion(up: float, down: float) -> float:
@@ -130,10 +153,35 @@ READINGS: Mapping[str, Reading] = MappingProxyType(
             Reading("suppression", "likelihood", _of_shift(_suppression), bounded=False),
             Reading("margin-shift", "likelihood", _of_shift(_margin_shift), bounded=False),
             Reading("anti-steered-rate", "likelihood", _of_shift(_anti_steered), bounded=True),
+            Reading("es", "likelihood", _of_success(lambda s: s.es), bounded=True),
+            Reading(
+                "es-by-token", "likelihood", _of_success(lambda s: s.es, "token"), bounded=True
+            ),
+            Reading("z-per", "likelihood", _of_success(lambda s: s.z_per), bounded=True),
+            Reading(
+                "z-per-shift", "likelihood", _of_success(lambda s: s.z_per_shift), bounded=False
+            ),
+            Reading("z-topic", "likelihood", _of_success(lambda s: s.z_topic), bounded=True),
+            Reading(
+                "z-topic-raw", "likelihood", _of_success(lambda s: s.z_topic_raw), bounded=False
+            ),
+            Reading("l-plus", "likelihood", _of_success(lambda s: s.plus), bounded=False),
+            Reading("l-plus-base", "likelihood", _of_success(lambda s: s.plus_base), bounded=False),
+            Reading("l-minus", "likelihood", _of_success(lambda s: s.minus), bounded=False),
+            Reading(
+                "l-minus-base", "likelihood", _of_success(lambda s: s.minus_base), bounded=False
+            ),
+            Reading("drawdown", KL, _of_answer(_drawdown), bounded=False),
+            Reading("pairs-ranked", "likelihood", _pairs_ranked, bounded=True),
+            Reading("pairs-ranked-summed", "likelihood", _pairs_ranked_summed, bounded=True),
         )
     }
 )
 SHIFTS = ("promotion", "suppression", "margin-shift", "anti-steered-rate")
+OPINIONS = (
+    "es", "es-by-token", "z-per", "z-per-shift", "z-topic", "z-topic-raw", "l-plus", "l-plus-base",
+    "l-minus", "l-minus-base", "pairs-ranked", "pairs-ranked-summed",
+)  # fmt: skip
 
 
 def readings_for(protocol: Protocol, row: Row) -> tuple[Reading, ...]:
@@ -141,10 +189,13 @@ def readings_for(protocol: Protocol, row: Row) -> tuple[Reading, ...]:
 
     Fluency texts: entropy, distinct pairs, loops, empties, length (they run to their limit, so the
     capped rate says nothing). Other free answers: loops, empties, capped, length. Likelihood
-    scorers: the margin and, where the base model compared exactly two choices, how both moved.
-    Answers of the gold's length: none.
+    scorers: the margin and, where the base model compared exactly two choices, how both moved; of a
+    topic's opinions edit success and its parts. Under ``kl``: drawdown.
+    Answers of the gold's length, and the many turns under doubt: none.
     """
     names: tuple[str, ...] = ()
+    if row.aspect.startswith("robustness"):
+        return ()
     if is_fluency(row.aspect):
         names = (
             "ngram-entropy",
@@ -164,5 +215,8 @@ def readings_for(protocol: Protocol, row: Row) -> tuple[Reading, ...]:
         )
     elif protocol.scorer in LIKELIHOOD_SCORERS:
         two = row.base is not None and len(row.base.choices) == 2
-        names = ("likelihood-margin", *(SHIFTS if two else ()))
+        success = OPINIONS if row.aspect == personality.ASPECT else ()
+        names = ("likelihood-margin", *(SHIFTS if two else ()), *success)
+    elif protocol.scorer == KL:
+        names = ("drawdown",)
     return tuple(READINGS[name] for name in names)

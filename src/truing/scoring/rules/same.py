@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 
-from truing.protocols.protocol import parse
+from truing.protocols.protocol import KL, parse
 from truing.scoring import health, normalise
 from truing.scoring.judge import answer_of, no_response, verdict
 from truing.types import Response, Row, State, Verdict
@@ -73,6 +74,13 @@ def _same_positions(response: Response, base: Response) -> Ruling:
     return "correct" if same == positions else "wrong", same / positions, why
 
 
+def _same_choices(row: Row, response: Response, base: Response) -> Ruling:
+    if not response.divergences:
+        return "invalid", None, "it was not compared with the base model"
+    state, score, why = _same_positions(response, base)
+    return state, score, f"{why}, {fmean(response.divergences):.3g} nats per token from it"
+
+
 def _texts(
     row: Row, response: Response, base: Response, agree: Callable[[str, str], bool], why: str
 ) -> Ruling:
@@ -102,4 +110,5 @@ def _gold_length(row: Row) -> bool:
 
 SAME_AS_BASE = SameAsBase("same-as-base", _same)
 SAME_AS_BASE_TOKENS = SameAsBase("same-as-base-tokens", _same_tokens)
+KL_CHOICES = SameAsBase(KL, _same_choices)
 SAME_AS_BASE_LOOSE = SameAsBase("same-as-base-loose", _same_loosely)

@@ -1,0 +1,1 @@
+"""Entries of the glossary by subject; :mod:`truing.scoring.metrics` holds them all."""
