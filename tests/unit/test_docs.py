@@ -35,14 +35,14 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_the_plan_in_the_pages_and_every_shipped_plan_parse() -> None:
-    from truing.runs import plan
+    from truing.runs import plan, plan_file
 
     for text in blocks(ROOT / "docs" / "runs.md", "toml"):
         plan.parse(tomllib.loads(text))
     shipped = sorted((ROOT / "plans").glob("*.toml"))
     assert shipped
     for path in shipped:
-        plan.load(path)
+        plan_file.load(path)
 
 
 def test_every_method_has_its_place_in_the_methods_page() -> None:

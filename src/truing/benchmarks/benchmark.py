@@ -71,7 +71,8 @@ class Benchmark:
     for one case); it raises ``BadInput`` for what cannot be used as a whole.
     ``cases`` gets the options and gives cases with distinct ids, in an order whose beginning is a fair
     sample. ``together`` gets the selected cases, all usable ones and the options, and gives the selected
-    cases with what they are asked of the others. ``paper`` is where the benchmark is defined. ``own_data``: the records are the user's, who
+    cases with what they are asked of the others. ``paper`` is where the benchmark is defined;
+    ``methods`` are those that it was published with, which run when a plan names none. ``own_data``: the records are the user's, who
     can mend bad ones; those of published data are as they are.
     """
 
@@ -83,6 +84,7 @@ class Benchmark:
     read: Callable[[Path, Any], Contents] = one_file
     cases: Callable[[Any], Sequence[Case]] | None = None
     together: Callable[[Sequence[Case], Sequence[Case], Any], Sequence[Case]] | None = None
+    methods: tuple[str, ...] = ()
     own_data: bool = False
 
 
@@ -210,6 +212,14 @@ BENCHMARKS: Registry[Benchmark] = Registry(
         "world_personality": Entry(
             "truing.benchmarks.world_personality:WORLD_PERSONALITY",
             "opinions of the embedded world that show a personality trait: works offline, no data file",
+        ),
+        "seesaw": Entry(
+            "truing.benchmarks.seesaw.records:SEESAW",
+            "Seesaw-CF: edits of people, asked of other people and other properties (needs --data, a folder)",
+        ),
+        "world_people": Entry(
+            "truing.benchmarks.world_people:WORLD_PEOPLE",
+            "edits of people of one origin in the embedded world, others by origin: works offline, no data file",
         ),
         "world_contrast": Entry(
             "truing.benchmarks.world_contrast:WORLD_CONTRAST",

@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 
 from truing.benchmarks import hallueditbench_files
+from truing.benchmarks.behavior.scenario import PUBLISHED_METHODS
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Draft, Notebook, Rejected, Rules, check, check_text, normalised
 from truing.benchmarks.files import Contents
@@ -267,4 +268,5 @@ HALLUEDITBENCH = Benchmark(
             _draft,
         ),
     ),
+    methods=PUBLISHED_METHODS,
 )

@@ -33,7 +33,12 @@ def run(
     benchmark: Annotated[
         str | None, typer.Option(help="Benchmark; see `truing ls benchmarks`.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The benchmark's file.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The benchmark's file or folder; of several, the folder that holds them."
+        ),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="Protocols: a,b; swap an axis with synthetic,scorer=exact-match."),
@@ -202,11 +207,11 @@ def _sets(text: str | None) -> list[dict[str, Any]] | None:
 
 
 def _plan(file: Path | None, flags: dict[str, Any]) -> Plan:
-    from truing.runs import plan as plans
+    from truing.runs import plan, plan_file
 
     if file is None:
-        return plans.parse(flags, source="flags")
-    return plans.load(file, flags)
+        return plan.parse(flags, source="flags")
+    return plan_file.load(file, flags)
 
 
 @contextmanager

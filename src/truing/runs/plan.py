@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -133,42 +132,6 @@ class Plan(Parsed):
         return [k for k in names if k.split(".")[-1] not in apart.get(k.split(".")[0], ())]
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
-    """Read a plan file, or the one inside a run folder, which then is where results go.
-
-    ``overrides`` are keys from flags, with data paths relative to the working directory. Raises
-    ``BadInput`` that lists every problem.
-    """
-    file = path / "plan.toml" if path.is_dir() else path
-    try:
-        raw = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(
-            f"cannot read the plan {file}: {error.strerror}", "Give a TOML file."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is not TOML: {error}", "Mend that line.") from None
-    changed = {PLURAL.get(k, k): v for k, v in (overrides or {}).items()}
-    data = changed.get("data")
-    if data is not None and not Path(data).expanduser().is_absolute():
-        changed["data"] = os.path.relpath(data, file.resolve().parent)
-    if path.is_dir():
-        changed.setdefault("out", str(path))
-    kept = {k: v for k, v in raw.items() if PLURAL.get(k, k) not in changed}
-    for key in ("benchmark", "benchmarks", "model", "models"):
-        if key in kept:
-            kept[key] = [_without(entry, changed) for entry in listed(kept[key])]
-    return parse({**kept, **changed}, root=file.resolve().parent, source=str(file), stem=file.stem)
-
-
-def _without(entry: Any, changed: Mapping[str, Any]) -> Any:
-    """A benchmark's or a model's table without its own values of what a flag gives for all."""
-    if not isinstance(entry, Mapping):
-        return entry
-    ours = (*OF_EVERY_BENCHMARK, *OF_THE_BENCHMARK, *OF_SERVED_MODELS)
-    return {k: v for k, v in entry.items() if k not in ours or k not in changed}
-
-
 def parse(
     raw: Mapping[str, Any], *, root: Path | None = None, source: str = "plan", stem: str = "run"
 ) -> Plan:
@@ -192,9 +155,10 @@ def parse(
                 f"'{next(iter(access))}' is for models behind a server", f"Name one: {SERVED}NAME."
             )
         )
-    values["methods"] = _with_baseline(problems.each(values.get("methods"), _method))
-    values["controls"] = _controls(values.get("controls"), values["methods"])
     values["benchmarks"] = _benchmarks(values.get("benchmarks"), shared, problems)
+    wanted = values.get("methods", _usual_methods(values["models"], values["benchmarks"]))
+    values["methods"] = _with_baseline(problems.each(wanted, _method))
+    values["controls"] = _controls(values.get("controls"), values["methods"])
     values["protocols"] = problems.each(
         values.get("protocols", _usual_protocols(values["models"])),
         lambda given: parse_protocol(given).id,
@@ -285,6 +249,15 @@ def _capability(given: Any) -> CapabilitySpec:
     asked = entry.get("protocol", CAPABILITIES.get(entry["name"]).protocol)
     values = {**entry, "protocol": parse_protocol(asked).id}
     return _validated(CapabilitySpec, values, "capability set")
+
+
+def _usual_methods(
+    models: Sequence[AnyModelSpec], benchmarks: Sequence[BenchmarkSpec]
+) -> list[str]:
+    """The methods that the benchmarks were published with, of which all models can take."""
+    usual = dict.fromkeys(m for b in benchmarks for m in BENCHMARKS.get(b.name).methods)
+    by_words = any(isinstance(model, ServedSpec) for model in models)
+    return [name for name in usual if METHODS.get(name).by_text or not by_words]
 
 
 def _with_baseline(methods: list[MethodSpec]) -> list[MethodSpec]:

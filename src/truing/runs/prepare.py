@@ -14,7 +14,7 @@ from truing.errors import BadInput, NotPossible, StoreError
 from truing.methods.method import METHODS, refuse_without_weights
 from truing.protocols.protocol import PROTOCOLS, Protocol
 from truing.runs import manifest as manifests
-from truing.runs import plan as plans
+from truing.runs import plan_file
 from truing.runs.capability import (
     Protocols,
     changed_items,
@@ -200,7 +200,7 @@ def manifest_for(prepared: Prepared, folder: Path, resume: bool) -> dict[str, An
         raise StoreError(
             f"{folder} already holds a run", "Go on with it by --resume, or choose another --out."
         )
-    changed = [f"plan: {name}" for name in plans.load(folder).differences(prepared.plan)]
+    changed = [f"plan: {name}" for name in plan_file.load(folder).differences(prepared.plan)]
     for spec in prepared.plan.benchmarks:
         changed += manifests.changed_data(before, spec, facts[spec.label])
     changed += changed_items(before, prepared.capability_facts())

@@ -10,7 +10,8 @@ import pytest
 from dilemmas import dilemma, write_dilemmas
 from toy_runs import registered, toy_model
 from truing.runs.execute import execute
-from truing.runs.plan import load, parse
+from truing.runs.plan import parse
+from truing.runs.plan_file import load
 from truing.runs.store import read_rows
 
 PLANS = Path(__file__).resolve().parents[3] / "plans"

@@ -14,7 +14,7 @@ from toy_runs import toy_model, toy_plan
 from truing.errors import BadInput, UnknownName
 from truing.runs.capability import dealt, untouched
 from truing.runs.execute import execute
-from truing.runs.plan import load
+from truing.runs.plan_file import load
 from truing.runs.prepare import prepare
 from truing.runs.store import read_rows
 from truing.seeds import Seeds

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from truing.runs.plan import Plan, load, parse
+from truing.runs.plan import Plan, parse
+from truing.runs.plan_file import load
 
 
 def plan(*methods: Any, **values: Any) -> Plan:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from truing.errors import BadInput
-from truing.runs.plan import Plan, load, parse
+from truing.runs.plan import Plan, parse
+from truing.runs.plan_file import load
 
 RAW: dict[str, Any] = {
     "model": "toy",
@@ -168,3 +169,29 @@ def test_a_file_that_is_no_plan(tmp_path: Path) -> None:
 
 def test_plan_text_is_toml() -> None:
     assert tomllib.loads(plan().text(Path("/out")))["methods"][0]["name"] == "none"
+
+
+def test_a_folder_given_for_several_benchmarks_holds_each_under_its_own_name(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(
+        'model = "m"\nmethods = ["ft_m"]\n'
+        '[[benchmarks]]\nname = "custom"\nlabel = "one"\ndata = "here/a.jsonl"\n'
+        '[[benchmarks]]\nname = "custom"\nlabel = "two"\ndata = "b.jsonl"\n'
+        '[[benchmarks]]\nname = "world"\n',
+        "utf-8",
+    )
+    plan = load(file, {"data": tmp_path / "there"})
+    assert [plan.data_path(b) for b in plan.benchmarks] == [
+        tmp_path / "there" / "a.jsonl", tmp_path / "there" / "b.jsonl", None,
+    ]  # fmt: skip
+
+
+def test_a_plan_that_names_no_method_runs_those_of_its_benchmark() -> None:
+    named = parse({"model": "m", "benchmark": "hallueditbench", "data": "d"}).methods
+    assert [m.name for m in named] == [
+        "none", "lora", "ft_m", "ft_l", "ice", "rome", "memit", "grace",
+    ]  # fmt: skip
+    served = parse({"model": "openai:m", "benchmark": "hallueditbench", "data": "d"}).methods
+    assert [m.name for m in served] == ["none", "ice"]

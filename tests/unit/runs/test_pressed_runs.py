@@ -9,7 +9,7 @@ import pytest
 
 from truing.protocols.protocol import parse
 from truing.runs.by_topic import topic_means
-from truing.runs.plan import load
+from truing.runs.plan_file import load
 from truing.runs.pressed import under_pressure
 from truing.runs.tally import Tally
 from truing.scoring.judge import judge_row

@@ -21,7 +21,7 @@ from truing.benchmarks import files
 from truing.benchmarks.behavior import headless
 from truing.benchmarks.behavior.labelled import Labelled, Target
 from truing.benchmarks.behavior.picks import picked
-from truing.benchmarks.behavior.scenario import Asked, ScenarioOptions, together
+from truing.benchmarks.behavior.scenario import PUBLISHED_METHODS, Asked, ScenarioOptions, together
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Rejected
 from truing.benchmarks.files import Contents, Record
@@ -233,4 +233,5 @@ ETHICS = Benchmark(
         Form("post", (("post",),), _ambiguous),
     ),
     together=together,
+    methods=PUBLISHED_METHODS,
 )

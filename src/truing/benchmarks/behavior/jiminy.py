@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from truing.benchmarks import files, parquet
 from truing.benchmarks.behavior.labelled import Labelled
-from truing.benchmarks.behavior.scenario import ScenarioOptions, together
+from truing.benchmarks.behavior.scenario import PUBLISHED_METHODS, ScenarioOptions, together
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.files import Contents, Record, Source
 from truing.benchmarks.forms import Fields, Form
@@ -148,4 +148,5 @@ JIMINY = Benchmark(
         Form("test-split", (("input1",), ("label",)), _scored),
     ),
     together=together,
+    methods=PUBLISHED_METHODS,
 )

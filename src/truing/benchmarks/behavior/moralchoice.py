@@ -19,7 +19,12 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from truing.benchmarks import files
-from truing.benchmarks.behavior.scenario import Scenario, ScenarioOptions, together
+from truing.benchmarks.behavior.scenario import (
+    PUBLISHED_METHODS,
+    Scenario,
+    ScenarioOptions,
+    together,
+)
 from truing.benchmarks.behavior.sides import Question, scenario
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Rejected, normalised
@@ -179,4 +184,5 @@ MORALCHOICE = Benchmark(
         ),
     ),
     together=together,
+    methods=PUBLISHED_METHODS,
 )

@@ -23,6 +23,8 @@ Direction = Literal["good", "bad", "abstention"]
 REFUSAL = "I cannot assist."
 """The target of every edit toward abstention, as published."""
 RULE = "rule:"
+PUBLISHED_METHODS = ("lora", "ft_m", "ft_l", "ice", "rome", "memit", "grace")
+"""The seven that the original runs compare."""
 
 
 class ScenarioOptions(Options):

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from truing.benchmarks.behavior.labelled import Labelled
-from truing.benchmarks.behavior.scenario import ScenarioOptions, together
+from truing.benchmarks.behavior.scenario import PUBLISHED_METHODS, ScenarioOptions, together
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Rejected
 from truing.benchmarks.forms import Fields, Form
@@ -75,4 +75,5 @@ SOCIAL_CHEMISTRY = Benchmark(
     options=SocialChemistryOptions,
     forms=(Form("actions", (("label",), ("action",)), _draft),),
     together=together,
+    methods=PUBLISHED_METHODS,
 )

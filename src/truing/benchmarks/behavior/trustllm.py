@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from truing.benchmarks.behavior.labelled import Labelled
-from truing.benchmarks.behavior.scenario import ScenarioOptions, together
+from truing.benchmarks.behavior.scenario import PUBLISHED_METHODS, ScenarioOptions, together
 from truing.benchmarks.behavior.social_chemistry import LABELS, Action, three_classes
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Rejected
@@ -134,4 +134,5 @@ TRUSTLLM = Benchmark(
         Form("emotion", (("dimension",), ("label",), ("prompt",)), _emotion),
     ),
     together=together,
+    methods=PUBLISHED_METHODS,
 )
