@@ -73,7 +73,8 @@ class Benchmark:
     sample. ``together`` gets the selected cases, all usable ones and the options, and gives the selected
     cases with what they are asked of the others. ``paper`` is where the benchmark is defined;
     ``methods`` are those that it was published with, which run when a plan names none. ``own_data``: the records are the user's, who
-    can mend bad ones; those of published data are as they are.
+    can mend bad ones; those of published data are as they are. ``training``: the options that give the part
+    to train editors on, where there is one that what is measured by default has no subject of.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Benchmark:
     together: Callable[[Sequence[Case], Sequence[Case], Any], Sequence[Case]] | None = None
     methods: tuple[str, ...] = ()
     own_data: bool = False
+    training: Options | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from truing.cli import (
     doctor,
     edit,
     export,
+    groups,
     import_,
     inspect,
     judge,
@@ -65,6 +66,7 @@ app.command("trace")(trace.trace)
 app.command("tune")(tune.tune)
 app.command("inspect")(inspect.inspect)
 app.command("resistance")(resistance.resistance)
+app.command("groups")(groups.groups)
 app.command("doctor")(doctor.doctor)
 app.add_typer(personality.app, name="personality")
 app.add_typer(steer.app, name="steer")

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli import reproduce_pres2024, reproduce_references
+from truing.cli import reproduce_flextape, reproduce_pres2024, reproduce_references
 from truing.cli.output import AsJson, emit, note, rows_table
 
 if TYPE_CHECKING:
     from truing.types import Measure, Value
-
-SEESAW = "seesaw:agreement"
 
 
 def reproduce(
@@ -22,7 +20,7 @@ def reproduce(
         typer.Argument(
             help="A published table to measure on a model (wild:table); one whose answers or scores "
             "are released (hallueditbench:multiple-choice, behaviorbench:impact, pres2024:table4, "
-            "pres2024:notebook, seesaw:agreement); or one that comes as a file, to print or to see "
+            "pres2024:notebook, flextape:agreement|pairs|efficacy|ttests|geo); or one that comes as a file, to print or to see "
             "beside a run (behaviorbench:efficacy|impact-table|generalization|capability|api, "
             "hallueditbench:overall|by-topic|multi-hop|multi-turn)."
         ),
@@ -57,6 +55,7 @@ def reproduce(
     """A published table's cells: published value, ours with interval, what differs."""
     from truing.errors import BadInput, UnknownName
     from truing.runs import published, published_answers, published_pres2024, references
+    from truing.runs.flextape import tables as flextape
 
     if name in references.TABLES:
         from truing.cli.run_plan import listed
@@ -73,7 +72,8 @@ def reproduce(
     released = {
         **dict.fromkeys(published_answers.answer_tables(), _released),
         **dict.fromkeys(published_pres2024.TABLES, reproduce_pres2024.show),
-        SEESAW: _agreement,
+        **dict.fromkeys(flextape.TABLES, reproduce_flextape.show),
+        **dict.fromkeys((flextape.AGREEMENT, "seesaw:agreement"), reproduce_flextape.agreement),
     }
     if name in released:
         if model or like or method or limit or out or resume:
@@ -116,22 +116,6 @@ def reproduce(
         for b in found
     ]  # fmt: skip
     columns = ("dataset", "method", "aspect", "protocol", "published", "ours [95%]", "n")
-    emit(found, rows_table(name, columns, rows), as_json)
-
-
-def _agreement(name: str, data: Path, as_json: bool) -> None:
-    from truing.runs.seesaw_agreement import seesaw_agreement
-
-    found = seesaw_agreement(data)
-    rows = [
-        (
-            r.question, r.statistic, f"{r.published:.3f}", _share(r.ours.value),
-            "" if r.ours.low is None else f"[{r.ours.low:.3f}, {r.ours.high:.3f}]",
-            str(r.ours.units),
-        )
-        for r in found
-    ]  # fmt: skip
-    columns = ("question", "statistic", "published", "ours", "[95%]", "n")
     emit(found, rows_table(name, columns, rows), as_json)
 
 

@@ -12,13 +12,17 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
+import numpy as np
+
 from truing.errors import BadInput
-from truing.scoring.crossed import mean_of
+from truing.scoring.crossed import Design, bounded
+from truing.scoring.intervals import Floats
 from truing.scoring.observations import Observation
 from truing.scoring.readings import sides
+from truing.scoring.stats import value_of
 from truing.seeds import Seeds
 from truing.types import Response, Row, Value
 
@@ -105,7 +109,22 @@ def mean_change(found: Sequence[Change], *, seeds: Seeds) -> Value:
         )
         for c in found
     ]
-    return mean_of(observations, seeds=seeds)
+    plain = value_of(observations, seeds=seeds, bounded=False)
+    said = plain.interval.replace("cases", "people").replace("case", "person")
+    plain = replace(plain, interval=said)
+    scored = [c for c in found if c.change is not None]
+    design = Design(tuple(c.edited for c in scored), tuple(c.person for c in scored))
+    if len(set(design.edits)) < 2:
+        return plain
+    change_N = np.array([c.change for c in scored], dtype=np.float64)
+
+    def mean(weights_R_N: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            result: Floats = (weights_R_N @ change_N) / weights_R_N.sum(axis=1)
+        return result
+
+    both = bounded(plain, design, mean, seeds=seeds)
+    return replace(both, interval=both.interval.replace("questions", "people"))
 
 
 def by_group(

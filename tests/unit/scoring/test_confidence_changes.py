@@ -86,6 +86,28 @@ def test_people_are_the_units_of_a_mean_and_cases_are_not() -> None:
     assert (one.clusters, many.clusters, many.n) == (8, 8, 80)
 
 
+def test_a_mean_of_several_edited_models_is_over_models_and_people() -> None:
+    rng = np.random.default_rng(0)
+    models = {f"m{k}": rng.normal(0, 0.5) for k in range(6)}
+    found = [
+        Change(m, "Kenya", m, f"Q{i}", 0.0, moved + rng.normal(0, 0.01))
+        for m, moved in models.items()
+        for i in range(20)
+    ]
+    value = mean_change(found, seeds=SEEDS)
+    assert value.interval == "95% bootstrap over edits and people"
+    assert value.low is not None
+    assert value.high is not None
+    assert value.high - value.low > 0.4
+
+
+def test_people_who_do_not_change_have_no_interval_of_a_share() -> None:
+    value = mean_change([Change("m", "Kenya", "1", p, 0.5, 0.5) for p in "abc"], seeds=SEEDS)
+    assert (value.mean, value.low, value.interval) == (0, None, "none: all people agree")
+    alone = mean_change([Change("m", "Kenya", "1", "a", 0.5, 0.4)], seeds=SEEDS)
+    assert alone.interval == "none: one person"
+
+
 def test_somebody_in_two_groups_counts_in_both() -> None:
     found = [Change("m", "Kenya", "1", p, 0.0, x) for p, x in (("a", 0.1), ("b", 0.3))]
     members: Membership = {"a": {"origin": ("Africa",)}, "b": {"origin": ("Africa", "East Asia")}}

@@ -1,0 +1,277 @@
+"""Records of Seesaw-CF as cases: one case is one edit of one property of one person.
+
+Asked are the edit itself (``efficacy``; for a field of work or native language other wordings too),
+people who really have the new value (``locality/cross-subject``; the person is the probe's group),
+another property of the same person among declared answers, with both published prompts apart
+(``locality/cross-property-guided`` and ``-free``), and continuations of these prompts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from truing.benchmarks import files
+from truing.benchmarks.benchmark import Benchmark, Options
+from truing.benchmarks.draft import Draft, Notebook, Rejected, Rules, check
+from truing.benchmarks.files import Contents, Record
+from truing.benchmarks.forms import Fields, Form
+from truing.benchmarks.seesaw.groups import AXES, read_groups
+from truing.benchmarks.seesaw.tables import FIELD, Tables, data_root, read_tables
+from truing.errors import BadInput
+from truing.seeds import Seeds
+from truing.types import Case, Probe
+
+LANGUAGE = "P103"
+WORDINGS = {
+    FIELD: (
+        "{} works in the field of", "{}'s expertise is", "{}'s area of work is",
+        "{}'s domain of activity is", "The domain of activity of {} is", "{} works in the area of",
+        "The expertise of {} is", "{} specializes in", "The domain of work of {} is",
+        "{}'s domain of work is",
+    ),
+    LANGUAGE: (
+        "The mother tongue of {} is", "{} spoke the language", "{}, a native",
+        "The native language of {} is", "{} is a native speaker of", "{}, speaker of",
+    ),
+}  # fmt: skip
+"""The published wordings of two properties; the others have one."""
+Set = Literal[
+    "P27_P101", "P27_P21", "P27_P19", "P19_P101", "P19_P21", "P21_P101", "P101_P21", "P101_P27",
+    "P101", "P103",
+]  # fmt: skip
+PATTERNS = ("seesaw_cf_{}.json", "rewrites_only_{}.json", "seesaw_cf_{}_eff.json")
+CROSS_SUBJECT, CROSS_PROPERTY = "locality/cross-subject", "locality/cross-property"
+_SEEDS = Seeds(0, ("seesaw",))
+
+
+class SeesawOptions(Options):
+    """Which edits, and how much is asked around each."""
+
+    always = ("set",)
+
+    set: Set = Field(
+        "P27_P101",
+        description="The set: the edited property, then the one asked of the same person. P101 field of "
+        "work, P103 native language, P21 gender, P19 place of birth, P27 citizenship.",
+    )
+    people: int | None = Field(
+        20, ge=0, description="Other people asked about per edit, evenly over the published list."
+    )
+    candidates: int | None = Field(
+        20, ge=1, description="Wrong answers beside each right one; default 20, null: all of them."
+    )
+    continuations: bool = Field(
+        False, description="Let the model go on from the guided and the free prompt."
+    )
+
+
+class _Value(BaseModel):
+    text: str = Field(alias="str")
+    id: str = ""
+
+
+class _Rewrite(BaseModel):
+    prompt: str
+    subject: str
+    relation_id: str
+    target_new: _Value
+    target_true: _Value
+
+
+class _Asked(BaseModel):
+    """Another property of the edited person: what is true, and every answer to choose from."""
+
+    property: str
+    answers: tuple[str, ...]
+    candidates: tuple[str, ...]
+
+
+class _Record(BaseModel):
+    requested_rewrite: _Rewrite
+    attribute_prompts: list[str] = []
+    attribute_aux_info: list[str] = []
+    attribute_aux_ent: list[str] = []
+    generation_prompts: list[str] = []
+    asked: _Asked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """A record of which the edit is checked as any other, and what is asked around it."""
+
+    record: _Record
+    chosen: SeesawOptions
+
+    def case(self, id: str, rules: Rules, notes: Notebook) -> Case:
+        rewrite = self.record.requested_rewrite
+        if rewrite.prompt.count("{}") != 1:
+            raise Rejected("requested_rewrite.prompt", "the prompt must hold {} once")
+        if rewrite.target_true.text != rewrite.target_true.text.strip():
+            notes.about(id, "spaces around target_true were removed")
+        wordings = [w for w in WORDINGS.get(rewrite.relation_id, ()) if w != rewrite.prompt]
+        asked = self.record.asked
+        tags = [f"edits:{rewrite.relation_id}", *([f"asks:{asked.property}"] if asked else [])]
+        case = check(
+            Draft(
+                prompt=rewrite.prompt.replace("{}", rewrite.subject),
+                target_new=rewrite.target_new.text,
+                target_old=rewrite.target_true.text,
+                subject=rewrite.subject,
+                rephrases=tuple(w.replace("{}", rewrite.subject) for w in wordings),
+                tags=tuple(tags),
+            ),
+            id,
+            rules,
+            notes,
+        )
+        more = (*self._others(case, notes), *self._property(case, notes), *self._texts(case))
+        return replace(case, probes=(*case.probes, *more))
+
+    def _others(self, case: Case, notes: Notebook) -> Iterator[Probe]:
+        record, request = self.record, case.requests[0]
+        if not record.attribute_aux_info:
+            return
+        lists = (record.attribute_aux_info, record.attribute_aux_ent, record.attribute_prompts)
+        if len({len(values) for values in lists}) != 1:
+            raise Rejected("attribute_prompts", "the lists of other people differ in length")
+        if request.target_old is None:
+            raise Rejected(
+                "target_true", "without a true value, other people have nothing to choose"
+            )
+        people: dict[str, str] = {}
+        for person, name, prompt in zip(*lists, strict=True):
+            if name == request.subject:
+                notes.about(case.id, "the edited person is among the others and was left out")
+            elif person in people:
+                notes.about(case.id, "somebody is among the others twice and was kept once")
+            else:
+                people[person] = prompt
+        for person in _evenly(list(people), self.chosen.people):
+            yield Probe(
+                id=f"{case.id}/cross-subject/{person}",
+                aspect=CROSS_SUBJECT,
+                prompt=people[person],
+                reference=request.target_new,
+                choices=(request.target_new, request.target_old),
+                group=person,
+            )
+
+    def _property(self, case: Case, notes: Notebook) -> Iterator[Probe]:
+        asked = self.record.asked
+        if asked is None:
+            return
+        if not asked.answers:
+            notes.about(case.id, f"the tables do not say what {asked.property} of the person is")
+        wrong = [name for name in asked.candidates if name not in asked.answers]
+        if self.chosen.candidates is not None and self.chosen.candidates < len(wrong):
+            drawn = _SEEDS.child(case.id).random().sample(wrong, self.chosen.candidates)
+            wrong = sorted(drawn)
+        for wording, prompt in self._prompts().items():
+            for i, answer in enumerate(asked.answers):
+                yield Probe(
+                    id=f"{case.id}/cross-property-{wording}/{i}",
+                    aspect=f"{CROSS_PROPERTY}-{wording}",
+                    prompt=prompt,
+                    reference=answer,
+                    choices=(answer, *wrong),
+                )
+
+    def _texts(self, case: Case) -> Iterator[Probe]:
+        if self.chosen.continuations:
+            for wording, prompt in self._prompts().items():
+                yield Probe(f"{case.id}/fluency/{wording}", f"fluency/{wording}", prompt)
+
+    def _prompts(self) -> dict[str, str]:
+        """The guided prompt, which asks for the other property, and the free one ("<person> is")."""
+        subject = self.record.requested_rewrite.subject
+        prompts = list(dict.fromkeys(self.record.generation_prompts))
+        free = [p for p in prompts if p in (f"{subject} is", f"{subject} was")]
+        guided = [p for p in prompts if p not in free]
+        return {name: texts[0] for name, texts in (("guided", guided), ("free", free)) if texts}
+
+
+def _evenly(people: list[str], count: int | None) -> list[str]:
+    """``count`` of the list at equal distances: the published lists have women first, then men."""
+    if count is None or count >= len(people):
+        return people
+    return [people[i * len(people) // count] for i in range(count)]
+
+
+def read(path: Path, chosen: SeesawOptions) -> Contents:
+    """The records of a set, from a data folder or its file, with the other property's right answers and
+    candidates. Raises ``BadInput``."""
+    root = data_root(path)
+    file = path if path.is_file() else _file(path, chosen.set)
+    contents, tables = files.read(file), read_tables(root)
+    asked = _asked(file, chosen)
+    groups = read_groups(root, contents.records, tables)
+    people = {p for r in contents.records for p in _listed(r.fields.get("attribute_aux_info"))}
+    lacking = ", ".join(f"{groups.without(people, axis)} no {axis}" for axis in AXES)
+    remarks = [*tables.remarks, *groups.remarks]
+    if people:
+        remarks.append(f"of {len(people)} other people, {lacking} in the data")
+    records = [_with_answers(record, asked, tables) for record in contents.records]
+    return replace(contents, records=tuple(records), remarks=(*contents.remarks, *remarks))
+
+
+def _file(folder: Path, name: str) -> Path:
+    for pattern in PATTERNS:
+        found = sorted(folder.rglob(pattern.format(name)))
+        if found:
+            return found[0]
+    raise BadInput(
+        f"{folder} holds no {PATTERNS[0].format(name)}",
+        "Name another set, or give the file itself.",
+    )
+
+
+def _asked(file: Path, chosen: SeesawOptions) -> str | None:
+    """The other property: the second in the file's name, ``None`` for files of efficacy alone."""
+    found = re.search(r"P\d+_(P\d+)\.json$", file.name)
+    if found is None:
+        return None
+    if chosen.set not in file.name:
+        raise BadInput(f"{file} is not of the set {chosen.set}", "Name the file's set with set=.")
+    return found[1]
+
+
+def _listed(value: Any) -> list[str]:
+    return (
+        [person for person in value if isinstance(person, str)] if isinstance(value, list) else []
+    )
+
+
+def _with_answers(record: Record, asked: str | None, tables: Tables) -> Record:
+    rewrite = record.fields.get("requested_rewrite")
+    subject = rewrite.get("subject") if isinstance(rewrite, dict) else None
+    if asked is None or not isinstance(subject, str):
+        return record
+    told = {
+        "property": asked,
+        "answers": tables.answers(subject, asked),
+        "candidates": tables.candidates.get(asked, ()),
+    }
+    return replace(record, fields={**record.fields, "asked": told})
+
+
+def _draft(fields: Fields, chosen: SeesawOptions) -> _Edit:
+    return _Edit(_Record.model_validate(fields), chosen)
+
+
+SEESAW = Benchmark(
+    name="seesaw",
+    summary="a property of a person is edited; other people and other properties are asked about",
+    paper="Halevy et al. 2024, Flex Tape Can't Fix That, arXiv 2403.00180",
+    options=SeesawOptions,
+    read=read,
+    forms=(
+        Form("seesaw-pair", (("requested_rewrite",), ("generation_prompts",)), _draft),
+        Form("seesaw-efficacy", (("requested_rewrite",), ("attribute_prompts",)), _draft),
+    ),
+)
