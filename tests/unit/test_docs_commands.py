@@ -15,10 +15,12 @@ from truing.benchmarks.benchmark import BENCHMARKS
 from truing.cli.main import app
 from truing.methods.method import METHODS
 from truing.runs import plan, published, published_answers, published_pres2024, references
+from truing.runs.flextape import tables as flextape
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs" / name for name in ("coming-from.md", "behavior.md")]
-SEESAW = "seesaw:agreement"
+PAGES = [
+    ROOT / "docs" / name for name in ("coming-from.md", "behavior.md", "people.md", "audit.md")
+]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -62,7 +64,8 @@ def test_every_plan_table_method_and_benchmark_that_is_named_exists(page: Path) 
         *published_answers.answer_tables(),
         *published_pres2024.TABLES,
         *references.TABLES,
-        SEESAW,
+        *flextape.TABLES,
+        flextape.AGREEMENT,
     }
     for words in commands(page):
         if words[0] == "reproduce":

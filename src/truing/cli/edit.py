@@ -9,6 +9,9 @@ import typer
 
 from truing.cli.output import AsJson, Plugin, emit, note, rows_table
 
+UNMET = 4
+"""Exit code where a requirement is not met."""
+
 
 def edit(
     model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
@@ -35,13 +38,26 @@ def edit(
     skip_invalid: Annotated[
         bool, typer.Option(help="Leave bad records out instead of stopping.")
     ] = False,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            help="Save only if it meets this: success=.9,generalization=.8,locality=.98,capability_drop=.01."
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Save it although --require is not met.")] = False,
     plugin: Plugin = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an edit, show before and after, and save it. The model itself is not changed."""
+    """Make an edit, show before and after, and save it. The model itself is not changed.
+
+    With --require the edit is asked the file's own questions (rephrases, locality) and easy ones first;
+    where a mean misses its bound, nothing is saved and the exit code is 4.
+    """
     from truing.cli.arms import note_effect
+    from truing.cli.gates import check, gates_table, planned
     from truing.cli.inputs import one_request, parse_settings, requests_from
     from truing.cli.plugins import use
+    from truing.errors import BadInput
     from truing.interventions.artifact import load as load_intervention
     from truing.interventions.artifact import save
     from truing.models.handle import Model
@@ -55,6 +71,9 @@ def edit(
         if facts is not None
         else [one_request(prompt, target, subject)]
     )
+    if keep and require is None:
+        raise BadInput("--keep belongs to no requirement", "Add --require, or leave it out.")
+    required = planned(require, model, facts, requests)
     loaded = Model.load(model)
     so_far = load_intervention(base, loaded) if base is not None else None
     note(f"{method}: {len(requests)} request(s) on {loaded.name}")
@@ -65,8 +84,12 @@ def edit(
         for r, c in zip(requests, shown, strict=False)
     ]
     note_effect(method, loaded, iv, [r.prompt for r in requests])
+    gates = check(loaded, iv, required)
+    refused = not all(gate.met for gate in gates)
     saved = None
-    if out is not None:
+    if out is not None and refused and not keep:
+        note(f"not saved to {out}: a requirement is not met")
+    elif out is not None:
         save(iv, out)
         saved = str(out)
         note(f"saved to {out}")
@@ -77,7 +100,10 @@ def edit(
             "saved": saved,
             "id": iv.id,
             "shown": [{"prompt": p, "target": t, "base": b, "edited": e} for p, t, b, e in rows],
+            "gates": gates,
         },
-        rows_table("", ("prompt", "wanted", "base", "edited"), rows),
+        gates_table(rows_table("", ("prompt", "wanted", "base", "edited"), rows), gates),
         as_json,
     )
+    if refused:
+        raise typer.Exit(UNMET)

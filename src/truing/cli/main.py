@@ -15,6 +15,7 @@ import typer
 from truing import __version__
 from truing.cli import (
     ask,
+    audit,
     axbench,
     calibrate,
     capability,
@@ -64,6 +65,7 @@ app.command("import")(import_.import_vectors)
 app.command("reproduce")(reproduce.reproduce)
 app.command("trace")(trace.trace)
 app.command("tune")(tune.tune)
+app.command("audit")(audit.audit)
 app.command("inspect")(inspect.inspect)
 app.command("resistance")(resistance.resistance)
 app.command("groups")(groups.groups)
@@ -97,7 +99,8 @@ def main(
 def run() -> None:
     """Entry point: run the command and turn errors into two lines and an exit code.
 
-    Exit codes: 0 done; 1 the work failed; 2 the input was wrong; 130 interrupted.
+    Exit codes: 0 done; 1 the work failed; 2 the input was wrong; 3 an audit found something; 4 a
+    requirement is not met; 130 interrupted.
     """
     try:
         app(standalone_mode=True)
