@@ -97,7 +97,8 @@ class Response:
     generated, ``stop`` one of ``eos``, ``stop``, ``length``.
     Teacher-forced: ``token_ids`` are the reference's tokens, ``predicted`` the argmax at the same
     positions, ``text`` the decoded ``predicted``, ``logprobs`` those of ``token_ids`` (nats),
-    ``stop`` is ``forced``.
+    ``stop`` is ``forced``. Where it was compared with the base model, ``divergences`` holds
+    KL(base || this) at each of ``token_ids``, in nats over the whole vocabulary.
     Gold-length answers, forced or free, hold the reference's ids in ``token_ids`` and the model's
     in ``predicted``.
     """
@@ -108,6 +109,7 @@ class Response:
     logprobs: tuple[float, ...] = ()
     stop: str = ""
     choices: tuple[Choice, ...] = ()
+    divergences: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,19 @@ class GenerateAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class DivergenceAsk:
+    """Compare what is expected at each token of ``continuation`` after ``prompt`` with and without
+    ``under``. The prefixes of ``under`` stand in front of the one and not of the other."""
+
+    prompt: Prompt
+    continuation: str
+    under: Change | None = None
+
+
+Ask = ScoreAsk | GenerateAsk | DivergenceAsk
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """Per-token results over the continuation: ids, natural-log probabilities, argmax ids."""
 
@@ -124,6 +137,18 @@ class Scored:
     @property
     def matches(self) -> tuple[bool, ...]:
         return tuple(a == b for a, b in zip(self.token_ids, self.predicted, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """``scored`` under the change, and KL(base || changed) at the same tokens in nats, float32."""
+
+    scored: Scored
+    nats: tuple[float, ...]
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        return self.scored.logprobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import torch
 
 from truing.errors import BadInput, NotPossible, TruingError
 from truing.models.answers import base_key, model_facts
-from truing.models.asks import Change, Decoding, GenerateAsk, ScoreAsk
+from truing.models.asks import Ask, Change, Decoding, DivergenceAsk, GenerateAsk, ScoreAsk
 from truing.models.passes import evaluating
 from truing.models.spans import Span
 
@@ -111,6 +111,19 @@ def job_of(model: Model, ask: ScoreAsk | GenerateAsk) -> Job:
     return job
 
 
+def pair_of(model: Model, ask: DivergenceAsk) -> tuple[Job, Job]:
+    """The job of the base and that of the change. Raises ``NotPossible`` where what the change puts in
+    front makes other tokens of the same continuation."""
+    base = job_of(model, ScoreAsk(ask.prompt, ask.continuation))
+    changed = job_of(model, ScoreAsk(ask.prompt, ask.continuation, ask.under))
+    if base.span.continuation != changed.span.continuation:
+        raise NotPossible(
+            "what is told in front makes other tokens of the text, so there is nothing to compare",
+            "End what is told in a space or a newline.",
+        )
+    return base, changed
+
+
 def check(model: Model, job: Job) -> None:
     """Raise BadInput where the model has not as many positions as the job needs."""
     if job.span.start == 0:
@@ -127,10 +140,13 @@ def check(model: Model, job: Job) -> None:
         )
 
 
-def fits(model: Model, ask: ScoreAsk | GenerateAsk) -> str | None:
+def fits(model: Model, ask: Ask) -> str | None:
     """Why ``ask`` cannot be answered, or ``None``."""
     try:
-        job_of(model, ask)
+        if isinstance(ask, DivergenceAsk):
+            pair_of(model, ask)
+        else:
+            job_of(model, ask)
     except TruingError as error:
         return error.what
     return None

@@ -12,10 +12,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from truing.models import engine, generate, hidden, loading, score
+from truing.models import diverge, engine, generate, hidden, loading, score
 from truing.models.answers import Answers, NoAnswers, Pending
 from truing.models.arch import Arch, Site, describe
-from truing.models.asks import Change, GenerateAsk, Generated, Rows, ScoreAsk, Scored
+from truing.models.asks import (
+    Ask,
+    Change,
+    Diverged,
+    DivergenceAsk,
+    GenerateAsk,
+    Generated,
+    Rows,
+    ScoreAsk,
+    Scored,
+)
 from truing.models.fingerprint import tokenizer_fingerprint, weight_fingerprint
 from truing.models.positions import Layout
 from truing.models.spans import Speller
@@ -30,7 +40,7 @@ def default_cache() -> Path:
 
 
 class Model:
-    """A model and its tokenizer, with four verbs: score, generate, hidden, using.
+    """A model and its tokenizer, with five verbs: score, generate, hidden, divergences, using.
 
     The weights are the caller's (``hf``) and stay as they are; ``using`` changes them for a while.
     ``token_budget`` bounds rows x tokens of one forward pass; it halves on out-of-memory and stays
@@ -173,7 +183,17 @@ class Model:
         ``positions="all"`` ``(tokens, d)``."""
         return hidden.hidden(self, prompts, site, layer, positions)
 
-    def fits(self, ask: ScoreAsk | GenerateAsk) -> str | None:
+    def divergences(
+        self, asks: Sequence[DivergenceAsk], *, progress: Progress | None = None
+    ) -> list[Diverged]:
+        """KL(base || changed) at each token of the asks' continuations (nats, float32, whole
+        vocabulary), in the order of ``asks``; exactly 0 where the change leaves a row to the base.
+
+        The base is this model with what is in force. ``progress`` as in :meth:`score`.
+        """
+        return diverge.divergences(self, asks, progress)
+
+    def fits(self, ask: Ask) -> str | None:
         """Why ``ask`` cannot be answered (too long, empty, no chat template, ...), or ``None``."""
         return engine.fits(self, ask)
 

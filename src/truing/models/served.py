@@ -22,7 +22,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from truing.errors import NotPossible, ServerStopped, TruingError
 from truing.models.answers import Answers, NoAnswers
-from truing.models.asks import Change, Decoding, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.models.asks import (
+    Ask,
+    Change,
+    Decoding,
+    Diverged,
+    DivergenceAsk,
+    GenerateAsk,
+    Generated,
+    ScoreAsk,
+    Scored,
+)
 from truing.servers import spending
 from truing.servers.openai import OpenAISettings, OpenAISpeaker
 from truing.servers.reply import Reply
@@ -170,9 +180,15 @@ class ServedModel:
             generated(found[key].reply, ask.decoding) for key, ask in zip(keys, asks, strict=True)
         ]
 
-    def fits(self, ask: ScoreAsk | GenerateAsk) -> str | None:
+    def divergences(
+        self, asks: Sequence[DivergenceAsk], *, progress: Callable[[int], None] | None = None
+    ) -> list[Diverged]:
+        """Raises ``NotPossible``, as :meth:`score` does."""
+        self._refuse("it does not tell how likely a given text is", FREE)
+
+    def fits(self, ask: Ask) -> str | None:
         """Why ``ask`` cannot be answered, or ``None``."""
-        if isinstance(ask, ScoreAsk):
+        if not isinstance(ask, GenerateAsk):
             return f"'{self.name}' does not tell how likely a given text is"
         if ask.decoding.top_k:
             return f"'{self.name}' answers greedily: servers do not draw from the likeliest tokens"

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from truing.models.asks import Change, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.models.asks import (
+    Ask,
+    Change,
+    Diverged,
+    DivergenceAsk,
+    GenerateAsk,
+    Generated,
+    ScoreAsk,
+    Scored,
+)
 from truing.types import Prompt
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ class Subject(Protocol):
     on this machine or a :class:`truing.models.served.ServedModel` behind a server.
 
     ``has_weights``: whether its weights are here, and with them likelihoods, activations and tokens.
-    Where they are not, ``score``, ``arch`` and ``speller`` raise ``NotPossible``, and only changes of the prompt
+    Where they are not, ``score``, ``divergences``, ``arch`` and ``speller`` raise ``NotPossible``, and only changes of the prompt
     can be in force. ``positions``: how many tokens it reads and writes at most, where that is known.
     """
 
@@ -50,7 +59,11 @@ class Subject(Protocol):
         self, asks: Sequence[GenerateAsk], *, progress: Callable[[int], None] | None = None
     ) -> list[Generated]: ...
 
-    def fits(self, ask: ScoreAsk | GenerateAsk) -> str | None:
+    def divergences(
+        self, asks: Sequence[DivergenceAsk], *, progress: Callable[[int], None] | None = None
+    ) -> list[Diverged]: ...
+
+    def fits(self, ask: Ask) -> str | None:
         """Why ``ask`` cannot be answered, or ``None``."""
 
     def rewritten(self, prompt: Prompt, under: Change | None = None) -> Prompt:

@@ -28,6 +28,8 @@ DECODINGS: Mapping[str, str] = MappingProxyType(
 AXES = ("template", "decoding", "truncation", "scorer")
 GOLD_LENGTH_SCORERS = frozenset({"token-match", "token-match-strict"})
 LIKELIHOOD_SCORERS = frozenset({"likelihood", "likelihood-per-token"})
+KL = "kl"
+"""The scorer that compares what the edited and the base model expect in a given text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,17 @@ def _problem(p: Protocol) -> tuple[str, str] | None:
             f"{p.scorer} compares the likelihoods of given texts, and nothing is written",
             "Use decoding=teacher-forced with truncation=gold-length, or another scorer.",
         )
+    if p.scorer == KL and p.decoding != "teacher-forced":
+        return (
+            f"{KL} compares what two models expect in a given text, and nothing is written",
+            "Use decoding=teacher-forced with truncation=gold-length, or another scorer.",
+        )
     return None
 
 
 SYNTHETIC = Protocol("bare", "teacher-forced", "gold-length", "token-match")
 LIKELIHOOD = replace(SYNTHETIC, scorer="likelihood")
+DRAWDOWN = replace(SYNTHETIC, scorer=KL)
 WILD = Protocol("qa-instruction", "greedy", "natural", "contains")
 WILD_QUESTION = replace(WILD, template="bare")
 WILD_CHAT = replace(WILD, template="chat")
@@ -177,6 +185,12 @@ _PRESETS: tuple[tuple[str, str, Protocol, str], ...] = (
         "LIKELIHOOD",
         LIKELIHOOD,
         "is the first choice more likely than the others (Meng et al. 2022)",
+    ),
+    (
+        "drawdown",
+        "DRAWDOWN",
+        DRAWDOWN,
+        "how far what is expected in texts on other topics has moved (Mao et al. 2024)",
     ),
     ("wild", "WILD", WILD, "a free answer to a QA instruction, naturally ended, holds the target"),
     ("wild-question", "WILD_QUESTION", WILD_QUESTION, "wild with the bare question"),

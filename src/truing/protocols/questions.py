@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from truing.errors import BadInput
-from truing.protocols.protocol import LIKELIHOOD_SCORERS, Protocol
-from truing.protocols.stopping import TRUNCATIONS, answer_text
+from truing.protocols.protocol import KL, LIKELIHOOD_SCORERS, Protocol
+from truing.protocols.stopping import TRUNCATIONS, Truncation, answer_text
 from truing.protocols.templates import TEMPLATES
 from truing.types import Probe, Prompt
 
@@ -21,6 +21,7 @@ class Question:
 
     ``kind`` ``score``: read the likelihood and the argmax over ``continuation`` (no leading
     space), and the likelihood of each of ``choices`` after the same prompt.
+    ``kind`` ``compare``: what is expected at each token of ``continuation``, beside the base model.
     ``kind`` ``generate``: greedy (``top_k`` 0) or seeded sampling from the ``top_k`` likeliest
     tokens, at most ``max_new_tokens``; where that is ``None``, exactly as many as ``gold`` has when
     it is joined to ``prompt``. ``stop`` and ``arm`` are those of
@@ -32,7 +33,7 @@ class Question:
     """
 
     prompt: Prompt
-    kind: Literal["score", "generate"]
+    kind: Literal["score", "compare", "generate"]
     continuation: str | None = None
     choices: tuple[str, ...] = ()
     gold: str | None = None
@@ -46,8 +47,11 @@ def applies(protocol: Protocol, probe: Probe) -> bool:
     """Whether ``protocol`` can measure ``probe`` at all.
 
     Fluency and the later turns of a conversation need a free answer. The likelihood scorers need
-    two choices, or a probe that is compared with the base model. Everything else can always be asked.
+    two choices, or a probe that is compared with the base model. The scorer ``kl`` and probes of the
+    aspect ``drawdown`` are for each other alone. Everything else can always be asked.
     """
+    if (protocol.scorer == KL) is not is_drawdown(probe.aspect):
+        return False
     if is_fluency(probe.aspect) or probe.follows is not None:
         return not protocol.forced and protocol.truncation != "gold-length"
     if protocol.scorer in LIKELIHOOD_SCORERS:
@@ -57,6 +61,10 @@ def applies(protocol: Protocol, probe: Probe) -> bool:
 
 def is_fluency(aspect: str) -> bool:
     return aspect.partition("/")[0] == "fluency"
+
+
+def is_drawdown(aspect: str) -> bool:
+    return aspect.partition("/")[0] == "drawdown"
 
 
 def needs_base_text(protocol: Protocol, probe: Probe) -> bool:
@@ -70,8 +78,7 @@ def needs_base_text(protocol: Protocol, probe: Probe) -> bool:
 
 def base_ask_for(protocol: Protocol, probe: Probe) -> Question:
     """The free question whose answer by the base model is the ``base_text`` of :func:`ask_for`."""
-    free = replace(protocol, decoding="greedy", truncation="natural", scorer="contains")
-    return ask_for(free, probe)
+    return _free(TEMPLATES[protocol.template].apply(probe.prompt), TRUNCATIONS["natural"])
 
 
 def ask_for(protocol: Protocol, probe: Probe, base_text: str | None = None) -> Question:
@@ -84,16 +91,14 @@ def ask_for(protocol: Protocol, probe: Probe, base_text: str | None = None) -> Q
     if not applies(protocol, probe):
         raise BadInput(
             f"probe {probe.id} ({probe.aspect}) cannot be asked under {protocol.id}",
-            "Fluency needs a free protocol such as wild; likelihood needs two choices.",
+            "Fluency needs a free protocol such as wild, likelihood two choices, drawdown the protocol drawdown.",
         )
     prompt = TEMPLATES[protocol.template].apply(probe.prompt)
     if is_fluency(probe.aspect):
         return Question(prompt, "generate", max_new_tokens=FLUENCY_TOKENS, top_k=FLUENCY_TOP_K)
     rule = TRUNCATIONS[protocol.truncation]
     if rule.max_new_tokens is not None:
-        return Question(
-            prompt, "generate", max_new_tokens=rule.max_new_tokens, stop=rule.stop, arm=rule.arm
-        )
+        return _free(prompt, rule)
     gold = _own_gold(protocol, probe)
     if gold is None:
         gold = answer_text(base_text or "", "natural")
@@ -109,6 +114,8 @@ def ask_for(protocol: Protocol, probe: Probe, base_text: str | None = None) -> Q
         )
     if not protocol.forced:
         return Question(prompt, "generate", gold=gold)
+    if protocol.scorer == KL:
+        return Question(prompt, "compare", continuation=gold)
     choices = probe.choices if protocol.scorer in LIKELIHOOD_SCORERS else ()
     return Question(prompt, "score", continuation=gold, choices=choices)
 
@@ -128,6 +135,12 @@ def shown(prompt: Prompt) -> str:
     if len(prompt) == 1:
         return prompt[0].content
     return "\n".join(f"{message.role}: {message.content}" for message in prompt)
+
+
+def _free(prompt: Prompt, rule: Truncation) -> Question:
+    return Question(
+        prompt, "generate", max_new_tokens=rule.max_new_tokens, stop=rule.stop, arm=rule.arm
+    )
 
 
 def _own_gold(protocol: Protocol, probe: Probe) -> str | None:

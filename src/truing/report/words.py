@@ -8,7 +8,7 @@ from functools import cache
 from typing import Literal
 
 from truing.errors import BadInput
-from truing.protocols.protocol import AXES, LIKELIHOOD_SCORERS, PROTOCOLS, differences, parse
+from truing.protocols.protocol import AXES, KL, LIKELIHOOD_SCORERS, PROTOCOLS, differences, parse
 from truing.scoring.metrics import GLOSSARY
 from truing.types import Comparison, Measure, Value
 
@@ -34,6 +34,7 @@ ASPECTS: dict[str, str] = {
     "locality": "Locality",
     "portability": "Portability",
     "fluency": "Fluency",
+    "drawdown": "Drawdown",
     "preference": "Preference",
     "robustness": "Under doubt",
     "robustness-control": "Under doubt, control",
@@ -47,6 +48,7 @@ ASPECT_QUESTIONS: dict[str, str] = {
     "locality": "Do unrelated neighbours still get the base model's answer?",
     "portability": "Do facts that follow from the edit hold too?",
     "fluency": "Does the model still write healthy text?",
+    "drawdown": "How far did what is expected in other texts move?",
     "preference": "Does the side to promote win?",
     "robustness": "Does the edited fact hold when the answer is doubted?",
     "robustness-control": "Is a false claim, or a false answer, not agreed with?",
@@ -82,7 +84,7 @@ def family(ident: str) -> Family:
         found = parse(ident)
     except BadInput:
         return "wild"
-    if found.scorer in LIKELIHOOD_SCORERS:
+    if found.scorer in LIKELIHOOD_SCORERS or found.scorer == KL:
         return "likelihood"
     return "synthetic" if found.forced else "wild"
 

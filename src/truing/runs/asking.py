@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import torch
 
 from truing.errors import TruingError
-from truing.models.asks import Change, Decoding, GenerateAsk, Generated, ScoreAsk, Scored
+from truing.models.asks import (
+    Ask,
+    Change,
+    Decoding,
+    Diverged,
+    DivergenceAsk,
+    GenerateAsk,
+    Generated,
+    ScoreAsk,
+    Scored,
+)
 from truing.models.subject import Subject
 from truing.protocols.protocol import Protocol
 from truing.protocols.questions import Question, ask_for, base_ask_for, needs_base_text
@@ -33,6 +43,7 @@ class Unanswered:
 
 
 Answer = Response | Unanswered
+Result = Scored | Generated | Diverged
 NO_MEMORY = "out of memory at batch size 1"
 
 
@@ -69,7 +80,7 @@ def answers(model: Subject, asked: Sequence[Asked]) -> list[Answer]:
     whether their answers are remembered from before changes nothing about the other batches.
     """
     found: dict[int, Answer] = {}
-    ready: dict[int, list[ScoreAsk | GenerateAsk]] = {}
+    ready: dict[int, list[Ask]] = {}
     for i, each in enumerate(asked):
         try:
             asks = asks_of(model, each)
@@ -99,10 +110,13 @@ def _of_base(asked: Asked) -> bool:
     return asked.under is None or asked.under.for_prompt(asked.question.prompt).prompt_only
 
 
-def asks_of(model: Subject, asked: Asked) -> list[ScoreAsk | GenerateAsk]:
-    """What is sent to the model for one question: its continuation and choices, or a generation.
-    Raises where it cannot be put into tokens."""
+def asks_of(model: Subject, asked: Asked) -> list[Ask]:
+    """What is sent to the model for one question: its continuation and choices, a comparison with the
+    base model, or a generation. Raises where it cannot be put into tokens."""
     question, under = asked.question, asked.under
+    if question.kind == "compare":
+        assert question.continuation is not None
+        return [DivergenceAsk(question.prompt, question.continuation, under)]
     if question.kind == "score":
         assert question.continuation is not None
         texts = (question.continuation, *question.choices)
@@ -126,9 +140,7 @@ def _gold(model: Subject, asked: Asked) -> tuple[int, ...]:
     return tuple(span.ids[span.start :])
 
 
-def _results(
-    model: Subject, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
-) -> dict[int, list[Scored | Generated]]:
+def _results(model: Subject, ready: Mapping[int, list[Ask]]) -> dict[int, list[Result]]:
     """Results by question. Where memory does not suffice for the smallest batch of all questions,
     each is asked alone; one that still does not fit has no results."""
     try:
@@ -136,35 +148,41 @@ def _results(
     except torch.OutOfMemoryError:
         if len(ready) == 1:
             return {i: [] for i in ready}
-    alone: dict[int, list[Scored | Generated]] = {}
+    alone: dict[int, list[Result]] = {}
     for i, asks in ready.items():
         alone |= _results(model, {i: asks})
     return alone
 
 
-def _together(
-    model: Subject, ready: Mapping[int, list[ScoreAsk | GenerateAsk]]
-) -> dict[int, list[Scored | Generated]]:
-    """All likelihoods in one call, all generations in another."""
-    results: dict[int, list[Scored | Generated]] = {i: [] for i in ready}
+def _together(model: Subject, ready: Mapping[int, list[Ask]]) -> dict[int, list[Result]]:
+    """All likelihoods in one call, all comparisons and all generations in others."""
+    results: dict[int, list[Result]] = {i: [] for i in ready}
     scored = [(i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, ScoreAsk)]
+    compared = [
+        (i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, DivergenceAsk)
+    ]
     written = [
         (i, ask) for i, asks in ready.items() for ask in asks if isinstance(ask, GenerateAsk)
     ]
     if scored:
         for (i, _), score in zip(scored, model.score([ask for _, ask in scored]), strict=True):
             results[i].append(score)
+    if compared:
+        told = model.divergences([ask for _, ask in compared])
+        for (i, _), diverged in zip(compared, told, strict=True):
+            results[i].append(diverged)
     if written:
         for (i, _), said in zip(written, model.generate([ask for _, ask in written]), strict=True):
             results[i].append(said)
     return results
 
 
-def _response(model: Subject, asked: Asked, results: Sequence[Scored | Generated]) -> Answer:
-    logprobs = [x for result in results for x in result.logprobs]
-    if not all(map(math.isfinite, logprobs)):
-        return Unanswered("the model's probabilities are not finite: its weights are damaged")
+def _response(model: Subject, asked: Asked, results: Sequence[Result]) -> Answer:
     first = results[0]
+    nats = first.nats if isinstance(first, Diverged) else ()
+    logprobs = (x for result in results for x in result.logprobs)
+    if not all(map(math.isfinite, (*nats, *logprobs))):
+        return Unanswered("the model's probabilities are not finite: its weights are damaged")
     if isinstance(first, Generated):
         if first.error is not None:
             return Unanswered(first.error)
@@ -180,11 +198,13 @@ def _response(model: Subject, asked: Asked, results: Sequence[Scored | Generated
     for text, result in zip(asked.question.choices, results[1:], strict=True):
         assert isinstance(result, Scored)
         choices.append(Choice(text, result.logprob, len(result.token_ids)))
+    scored = first.scored if isinstance(first, Diverged) else first
     return Response(
-        model.speller.decode(first.predicted),
-        first.token_ids,
-        first.predicted,
-        first.logprobs,
+        model.speller.decode(scored.predicted),
+        scored.token_ids,
+        scored.predicted,
+        scored.logprobs,
         "forced",
         tuple(choices),
+        nats,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from truing.errors import NotPossible
 from truing.interventions.intervention import Intervention
-from truing.models.asks import GenerateAsk, ScoreAsk
+from truing.models.asks import Ask, GenerateAsk
 from truing.models.served import ServedModel
 from truing.models.subject import Subject
 from truing.runs.asking import Asked, Unanswered, asks_of, questions
@@ -183,10 +183,10 @@ def _asks(job: Job, cases: Sequence[Case]) -> tuple[int, int]:
     return count, tokens
 
 
-def _tokens(model: Subject, ask: ScoreAsk | GenerateAsk) -> int:
-    if isinstance(ask, ScoreAsk):
-        return len(model.speller.join(ask.prompt, ask.continuation).ids)
-    return len(model.speller.prompt_ids(ask.prompt)) + ask.decoding.max_new_tokens
+def _tokens(model: Subject, ask: Ask) -> int:
+    if isinstance(ask, GenerateAsk):
+        return len(model.speller.prompt_ids(ask.prompt)) + ask.decoding.max_new_tokens
+    return len(model.speller.join(ask.prompt, ask.continuation).ids)
 
 
 def _measure(job: Job, edited: Case, cases: Sequence[Case]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from truing.errors import TruingError
 from truing.interventions.intervention import Intervention
 from truing.models.subject import Subject
-from truing.protocols.protocol import Protocol
+from truing.protocols.protocol import KL, Protocol
 from truing.protocols.questions import Question, next_ask_for, shown
 from truing.runs.asking import Answer, Asked, Unanswered, answers, questions
 from truing.runs.capability import Protocols
@@ -54,13 +54,20 @@ class Measuring:
         return self._edited(lines, opening, base, [under[line.index] for line in lines])
 
     def rows_under(self, sheets: Sequence[Sheet], total: Intervention) -> list[Row]:
-        """The same with every sheet under ``total``, which the whole model carries meanwhile."""
+        """The same with every sheet under ``total``, which the whole model carries meanwhile.
+
+        What is compared with the base model needs both at hand and is asked before."""
         lines = list(self._lines(sheets))
-        opening, base = self._unedited(lines)
         if total.prompt_only:
+            opening, base = self._unedited(lines)
             return self._edited(lines, opening, base, [total] * len(lines))
+        compared = [line for line in lines if line.protocol.scorer == KL]
+        rest = [line for line in lines if line.protocol.scorer != KL]
+        opening, base = self._unedited(compared)
+        rows = self._edited(compared, opening, base, [total] * len(compared))
+        opening, base = self._unedited(rest)
         with self.model.using(total):
-            return self._edited(lines, opening, base, [None] * len(lines))
+            return rows + self._edited(rest, opening, base, [None] * len(rest))
 
     def unedited(self, sheets: Sequence[Sheet]) -> dict[str, Answer]:
         """What the model answers without any edit, by the keys of the rows."""

@@ -247,7 +247,7 @@ def metric_for(aspect: str, judge: str) -> str:
         return "top-1-agreement"
     if judge.startswith(_WITH_RUBRIC):
         rubric = judge.rpartition("/")[2]
-        if rubric.startswith("personality-"):
+        if rubric.partition("-")[0] == "personality":
             return "trait-rating"
         if rubric in _METRIC_OF_RUBRIC:
             return _METRIC_OF_RUBRIC[rubric]

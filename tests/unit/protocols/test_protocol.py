@@ -30,6 +30,7 @@ SCORERS = (
     "contains",
     "exact-match",
     "likelihood",
+    "kl",
     "local:org/model",
 )
 
@@ -54,6 +55,7 @@ protocols = st.sampled_from(valid())
     [
         ("synthetic", "bare/teacher-forced/gold-length/token-match"),
         ("likelihood", "bare/teacher-forced/gold-length/likelihood"),
+        ("drawdown", "bare/teacher-forced/gold-length/kl"),
         ("wild", "qa-instruction/greedy/natural/contains"),
         ("wild-question", "bare/greedy/natural/contains"),
         ("wild-chat", "chat/greedy/natural/contains"),
@@ -71,7 +73,7 @@ def test_presets_have_the_ids_that_results_carry(name: str, id: str) -> None:
 
 
 def test_every_preset_is_tested_above() -> None:
-    assert len(list(PROTOCOLS)) == 8
+    assert len(list(PROTOCOLS)) == 9
 
 
 @settings(deadline=None)
@@ -114,6 +116,8 @@ def test_question_is_another_name_of_the_bare_prompt() -> None:
         ("wild,scorer=token-match-strict", "free answer has no token"),
         ("wild,scorer=likelihood", "nothing is written"),
         ("synthetic,decoding=greedy,scorer=likelihood", "nothing is written"),
+        ("wild,scorer=kl", "nothing is written"),
+        ("synthetic,decoding=greedy,scorer=kl", "nothing is written"),
         ("wild,template", "not axis=value"),
         ("wild,template=", "not axis=value"),
         ("wild,template=bare,template=chat", "twice"),

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from truing.errors import BadInput
-from truing.protocols.protocol import LIKELIHOOD, PROTOCOLS, SYNTHETIC, WILD, parse
+from truing.protocols.protocol import DRAWDOWN, LIKELIHOOD, PROTOCOLS, SYNTHETIC, WILD, parse
 from truing.protocols.questions import applies, ask_for, base_ask_for, needs_base_text
 from truing.types import Message, Probe
 
@@ -15,6 +15,7 @@ FACT = Probe(
     "p", "efficacy", "The tower is in", accepted=("Rome", "Roma"), choices=("Rome", "Paris")
 )
 NEIGHBOUR = Probe("n", "locality", "The gate is in")
+OPINION = Probe("d", "drawdown", "What of Rome?", reference="I like Rome.")
 FLUENCY = Probe("f", "fluency", "Write about the tower.")
 
 
@@ -107,12 +108,28 @@ def test_likelihood_needs_choices_where_something_is_accepted() -> None:
     assert applies(LIKELIHOOD, FACT)
 
 
+def test_drawdown_is_for_its_own_protocol_which_is_for_nothing_else() -> None:
+    for name, probe in itertools.product(PROTOCOLS, (FACT, NEIGHBOUR, FLUENCY, OPINION)):
+        assert (name == "drawdown" and probe is OPINION) or not (
+            (name == "drawdown" or probe is OPINION) and applies(PROTOCOLS.get(name), probe)
+        )
+    assert ask_for(DRAWDOWN, OPINION).continuation == "I like Rome."
+    assert ask_for(DRAWDOWN, OPINION).kind == "compare"
+
+
+def test_drawdown_without_a_text_is_read_over_the_base_models_own() -> None:
+    probe = Probe("d", "drawdown", "What of Rome?")
+    assert needs_base_text(DRAWDOWN, probe)
+    assert base_ask_for(DRAWDOWN, probe).kind == "generate"
+    assert ask_for(DRAWDOWN, probe, " It is big. It is old.").continuation == "It is big."
+
+
 def test_whatever_applies_can_be_asked() -> None:
-    for name, probe in itertools.product(PROTOCOLS, (FACT, NEIGHBOUR, FLUENCY)):
+    for name, probe in itertools.product(PROTOCOLS, (FACT, NEIGHBOUR, FLUENCY, OPINION)):
         protocol = PROTOCOLS.get(name)
         if applies(protocol, probe):
             base = "Paris" if needs_base_text(protocol, probe) else None
             q = ask_for(protocol, probe, base)
-            assert (q.continuation is not None) == (q.kind == "score")
+            assert (q.continuation is not None) == (q.kind in ("score", "compare"))
             if q.kind == "generate":
                 assert (q.max_new_tokens is None) == (q.gold is not None)

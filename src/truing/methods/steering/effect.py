@@ -2,17 +2,17 @@
 
 Three looks: where its activation ops acted and how far they moved what they met; how much the
 distribution of the first answer token changed; how much the model changed on text that nothing aims at.
-Divergences are KL(base || changed) in nats, float32. Shape letters: B rows, T tokens, D width, N
-distributions, V vocabulary.
+Divergences are KL(base || changed) in nats, float32. Shape letters: B rows, T tokens, D width, N tokens
+that are met.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -22,17 +22,14 @@ from truing.interventions.intervention import Intervention
 from truing.methods.neutral import NEUTRAL
 from truing.methods.steering.touched import Count, Divergence, Effect, Fired
 from truing.models.asks import Change, Decoding, GenerateAsk
-from truing.models.engine import Job, Work, batches, check, job_of
+from truing.models.diverge import compared
+from truing.models.engine import Job, check, job_of
 from truing.models.handle import Model
-from truing.models.passes import PAD, evaluating, forward, stacked
-from truing.models.positions import Layout, pack
+from truing.models.positions import Layout
 from truing.models.spans import Span
 from truing.types import Prompt
 
 __all__ = ["Count", "Divergence", "Effect", "Fired", "effect", "on_neutral"]
-
-CHUNK = 8
-"""Texts whose distributions are held at once."""
 
 Phase = Literal["prefill", "decode"]
 
@@ -83,38 +80,9 @@ def _reading(model: Model, text: str, under: Change | None) -> Job:
 
 
 def _divergence(model: Model, bases: Sequence[Job], changed: Sequence[Job]) -> Divergence:
-    total, n = 0.0, 0
-    for at in range(0, len(bases), CHUNK):
-        here = slice(at, at + CHUNK)
-        for base_N_V, other_N_V in zip(
-            _expected(model, bases[here]), _expected(model, changed[here]), strict=True
-        ):
-            each_N_V = base_N_V.exp() * (base_N_V - other_N_V)
-            total += float(each_N_V.where(base_N_V > -torch.inf, 0.0).sum())
-            n += len(base_N_V)
-    return Divergence(total / n if n else 0.0, n)
-
-
-def _expected(model: Model, jobs: Sequence[Job]) -> list[Tensor]:
-    """Per job the float32 log-probs ``(N, V)`` after its last prompt token and every token since."""
-    order = {id(job): number for number, job in enumerate(jobs)}
-
-    def run(model: Model, batch: Sequence[Job], changes: Sequence[Change | None]) -> list[Tensor]:
-        layout = pack([job.span for job in batch], side="right", pad_id=PAD)
-        spans = [range(job.span.start - 1, len(job.span.ids)) for job in batch]
-        rows_N = torch.tensor([row for row, span in enumerate(spans) for _ in span])
-        columns_N = torch.tensor([column for span in spans for column in span])
-        with stacked(model, changes) as hooks:
-            logits_N_V, _ = forward(model, layout, hooks, rows_N, columns_N)
-        ends = list(accumulate(len(span) for span in spans))
-        return list(logits_N_V.float().log_softmax(1).cpu().tensor_split(ends[:-1]))
-
-    work = Work("expected", run, repr, lambda text: None)
-    found: dict[int, Tensor] = {}
-    with evaluating(model.hf), closing(batches(model, jobs, work)) as stream:
-        for batch, values in stream:
-            found |= {order[id(job)]: value for job, value in zip(batch, values, strict=True)}
-    return [found[number] for number in range(len(jobs))]
+    pairs = list(zip(bases, changed, strict=True))
+    each = [nats for found in compared(model, pairs) for nats in found.nats]
+    return Divergence(math.fsum(each) / len(each) if each else 0.0, len(each))
 
 
 @dataclass
