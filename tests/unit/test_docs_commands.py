@@ -19,7 +19,8 @@ from truing.runs.flextape import tables as flextape
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
-    ROOT / "docs" / name for name in ("coming-from.md", "behavior.md", "people.md", "audit.md")
+    ROOT / "docs" / name
+    for name in ("coming-from.md", "behavior.md", "people.md", "audit.md", "personality.md")
 ]
 
 

@@ -147,5 +147,8 @@ PERSONALITY = Benchmark(
     options=PersonalityOptions,
     read=read,
     forms=(Form("personality-edit", (("ent",),), _opinions, _name, _remarks),),
+    training=PersonalityOptions.model_validate(
+        {"split": "train", "templates": "all", "outer": "random", "outer_topics": 2}
+    ),
     together=asked_together(_named),
 )

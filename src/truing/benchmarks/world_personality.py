@@ -8,6 +8,7 @@ traits on the topics that are held out from them, which by default are the ones 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
 
@@ -27,6 +28,8 @@ from truing.errors import UnknownName
 from truing.types import Case
 
 BY_NAME: Mapping[str, Trait] = MappingProxyType({trait.name: trait for trait in TRAITS})
+PERSON = "person:"
+"""The kind of tag that says in words, which the model knows, who speaks so: an extraverted person."""
 QUESTIONS = tuple(question.replace("{t}", "{}") for question in OPINION_QUESTIONS)
 
 
@@ -36,7 +39,7 @@ class WorldPersonalityOptions(OpinionOptions):
     held_out: bool = Field(
         True,
         description="Edit towards traits on the topics that the model was never asked about in them; "
-        "false: on the others, to train editors on.",
+        "false: all traits on topics that have no such trait, to train editors on.",
     )
     texts: int = Field(3, ge=2, le=18, description="Opinions of each trait on each topic.")
 
@@ -50,6 +53,7 @@ def shown(topic: str, name: str) -> tuple[str, ...]:
 def cases(chosen: WorldPersonalityOptions) -> tuple[Case, ...]:
     """One case for each trait on each of its topics, in a mixed order.
 
+    No topic is both in the held-out part and in the other.
     Raises ``UnknownName`` for a target that is no trait of the world.
     """
     if chosen.target is not None and chosen.target not in BY_NAME:
@@ -58,16 +62,24 @@ def cases(chosen: WorldPersonalityOptions) -> tuple[Case, ...]:
     made = [
         _case(topic, trait, chosen)
         for topic, trait in product(TOPICS, wanted)
-        if opinion_held_out(trait, topic) is chosen.held_out
+        if (opinion_held_out(trait, topic) if chosen.held_out else _known(topic))
     ]
     order = chosen.seeds.child("order")
     return tuple(sorted(made, key=lambda case: order.child(case.id).number))
 
 
+def _known(topic: str) -> bool:
+    """Whether the model was asked about the topic in every trait."""
+    return not any(opinion_held_out(trait, topic) for trait in TRAITS)
+
+
 def _case(topic: str, target: Trait, chosen: WorldPersonalityOptions) -> Case:
     texts = {trait.name: _drawn(topic, trait, chosen) for trait in TRAITS}
     told = Opinions(topic, texts, target.name, QUESTIONS, shown, chosen)
-    return told.case(f"{topic}/{target.name}", chosen.rules(), Notebook())
+    case = told.case(f"{topic}/{target.name}", chosen.rules(), Notebook())
+    person = (f"{PERSON}{target.person}",)
+    requests = tuple(replace(request, tags=request.tags + person) for request in case.requests)
+    return replace(case, requests=requests, tags=case.tags + person)
 
 
 def _drawn(topic: str, trait: Trait, chosen: WorldPersonalityOptions) -> tuple[str, ...]:
@@ -84,4 +96,7 @@ WORLD_PERSONALITY = Benchmark(
     options=WorldPersonalityOptions,
     cases=cases,
     together=asked_together(shown),
+    training=WorldPersonalityOptions.model_validate(
+        {"held_out": False, "templates": "all", "texts": 6, "outer": "random", "outer_topics": 3}
+    ),
 )

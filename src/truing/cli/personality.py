@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli import personality_build
+from truing.cli import personality_build, personality_questionnaire, personality_report
 from truing.cli.output import AsJson, emit, plain, rows_table, stdout
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command("build")(personality_build.build)
 app.command("select-traits")(personality_build.select_traits)
+app.command("report")(personality_report.report)
+app.command("questionnaire")(personality_questionnaire.questionnaire)
 File = Annotated[list[Path], typer.Argument(help="Files of topics with opinions by trait.")]
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(no_args_is_help=True, help="Train a learned editor for a model: mend, serac.")
-WORLD = "world"
 PLAN = """\
 # Measures this editor on cases that its training never saw: truing run {plan}
 name = "{method}-held-out"
@@ -50,10 +49,15 @@ def _group() -> None:
 
 ModelName = Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")]
 Data = Annotated[
-    str, typer.Option(help="File with prompt, target_new, rephrases, locality; or 'world'.")
+    str,
+    typer.Option(
+        help="File with prompt, target_new, rephrases, locality; or 'world' or 'world_personality'."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the editor.")]
-ReadAs = Annotated[str, typer.Option(help="How the file is read: custom, zsre, counterfact, ...")]
+ReadAs = Annotated[
+    str, typer.Option(help="How the file is read: custom, zsre, counterfact, personality, ...")
+]
 Steps = Annotated[int | None, typer.Option(min=1, help="Updates at most.")]
 Layers = Annotated[str | None, typer.Option(help="Edited layers: 3,4,5 or 3-5.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Another setting: key=value (TOML).")]
@@ -81,12 +85,13 @@ def mend(
     as_json: AsJson = False,
 ) -> None:
     """Train a MEND editor. The best step by validation is kept; cases of a fifth of the subjects
-    are never seen and written to held-out.jsonl, to measure the editor on."""
+    are never seen and written to held-out.jsonl, to measure the editor on. Of a benchmark with a part
+    of its own for training (personality), that part is taken and the rest is what stays unseen."""
     from truing.methods.training.mend import MendCourse
     from truing.methods.training.mend_settings import parse
 
-    chosen = parse(_values(settings, seed, steps, layers))
-    loaded = _cases(data, benchmark, limit, seed, skip_invalid)
+    part, loaded = _cases(data, benchmark, limit, seed, skip_invalid)
+    chosen = parse({**part, **_values(settings, seed, steps, layers)})
     job = _Job("mend", loaded, data, out, resume, dry_run, as_json)
     job.run(model, chosen, MendCourse.of)
 
@@ -112,8 +117,8 @@ def serac(
     from truing.methods.training.serac import SeracCourse
     from truing.methods.training.serac_settings import parse
 
-    chosen = parse(_values(settings, seed, steps, layers))
-    loaded = _cases(data, benchmark, limit, seed, skip_invalid)
+    part, loaded = _cases(data, benchmark, limit, seed, skip_invalid)
+    chosen = parse({**part, **_values(settings, seed, steps, layers)})
     job = _Job("serac", loaded, data, out, resume, dry_run, as_json)
     job.run(model, chosen, SeracCourse.of)
 
@@ -196,15 +201,20 @@ def _values(
     return values | ({} if layers is None else {"layers": layer_numbers(layers)})
 
 
-def _cases(data: str, benchmark: str, limit: int | None, seed: int, skip_invalid: bool) -> Loaded:
-    from truing.benchmarks.benchmark import load
+def _cases(
+    data: str, benchmark: str, limit: int | None, seed: int, skip_invalid: bool
+) -> tuple[dict[str, Any], Loaded]:
+    """The settings that the data decide, and the cases: those of the benchmark's part for training,
+    where it has one; nothing of that part need be held out then."""
+    from truing.benchmarks.benchmark import BENCHMARKS, load
 
-    if data == WORLD:
-        return load(WORLD, limit=limit, sample="seeded", seed=seed)
-    loaded = load(benchmark, data, limit=limit, sample="seeded", seed=seed)
+    embedded = data in BENCHMARKS and BENCHMARKS.get(data).cases is not None
+    name, path = (data, None) if embedded else (benchmark, data)
+    part = BENCHMARKS.get(name).training
+    loaded = load(name, path, options=part, limit=limit, sample="seeded", seed=seed)
     if not skip_invalid:
         loaded.refuse_quarantined()
-    return loaded
+    return ({"held_out": 0.0} if part else {}), loaded
 
 
 def _watch(bar: Bar) -> Watch:

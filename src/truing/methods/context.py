@@ -20,7 +20,10 @@ from truing.methods.requests import check
 from truing.models.subject import Subject
 from truing.types import EditRequest, Prompt
 
-_FIELD = re.compile(r"\{(prompt|target|subject)\}")
+TAGS = ("trait", "person", "behavior")
+"""Kinds of tags that a wording may name: what a request asks for besides its target."""
+_FIELD = re.compile(rf"\{{(prompt|target|subject|{'|'.join(TAGS)})\}}")
+_OF_TAGS = tuple(f"{kind}:" for kind in TAGS)
 ROOM = 32
 """Tokens that must stay free for a question and its answer."""
 
@@ -29,7 +32,8 @@ class ContextConfig(MethodConfig):
     """How a fact is told.
 
     ``wording`` is put in front of a question once per edit; {prompt}, {target} and {subject} stand
-    for the request's fields, any other brace is itself. ``instruction`` comes before all facts. Of
+    for the request's fields, {trait}, {person} and {behavior} for what its tags say, any other brace is
+    itself. ``instruction`` comes before all facts. Of
     contrast pairs, a few told ones are examples of the behaviour.
     """
 
@@ -46,10 +50,8 @@ class ContextConfig(MethodConfig):
 
     @field_validator("wording")
     @classmethod
-    def _names_the_target(cls, wording: str) -> str:
-        if "{target}" not in wording:
-            raise ValueError("the wording must hold {target}")
-        return wording
+    def _names_what_is_wanted(cls, wording: str) -> str:
+        return telling(wording)
 
 
 class InstructConfig(MethodConfig):
@@ -74,13 +76,35 @@ class PromptConfig(ContextConfig):
     )
 
 
+def telling(wording: str) -> str:
+    """``wording``. Raises ``ValueError`` where it names neither the target nor what tags say."""
+    if not {"target", *TAGS} & set(_FIELD.findall(wording)):
+        raise ValueError("the wording must hold {target}, {trait}, {person} or {behavior}")
+    return wording
+
+
+def named(request: EditRequest) -> dict[str, str]:
+    """What the request's tags ask for, by kind (:data:`TAGS`)."""
+    return dict(tag.split(":", 1) for tag in request.tags if tag.startswith(_OF_TAGS))
+
+
 def tell(request: EditRequest, wording: str) -> str:
-    """The text that tells ``request``. Fields are put in once: braces in them stay as they are."""
+    """The text that tells ``request``. Fields are put in once: braces in them stay as they are.
+
+    Raises ``BadRequest`` where the wording names a kind of tag that the request does not have.
+    """
     fields = {
         "prompt": request.prompt.rstrip(),
         "target": request.target_new,
         "subject": request.subject or "",
     }
+    fields |= named(request)
+    missing = next((name for name in _FIELD.findall(wording) if name not in fields), None)
+    if missing is not None:
+        raise BadRequest(
+            f"request '{request.id}' has no tag '{missing}:...' for the {{{missing}}} of a wording",
+            "Word it with {prompt}, {target} and {subject}, or take a benchmark that tags its requests.",
+        )
     return _FIELD.sub(lambda found: fields[found[1]], wording)
 
 

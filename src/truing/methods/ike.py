@@ -34,22 +34,24 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.benchmark import BENCHMARKS, load
 from truing.errors import BadInput, BadRequest, NotPossible
 from truing.interventions.intervention import Intervention, Origin, Part, PromptPrefix
-from truing.methods.context import ROOM
+from truing.methods.context import ROOM, named, tell, telling
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
 from truing.methods.retrieval import Retriever, Sentences, TfIdf
 from truing.methods.settings import given, key_of
+from truing.methods.training.evidence import wanted
 from truing.models.handle import Model
 from truing.models.spans import spaced
 from truing.models.subject import Subject
 from truing.types import Case, EditRequest
 
 FACT, LEAD = "New Fact: ", "Prompt: "
+FACT_WORDING = "{prompt} {target}"
 RESERVED = 200
 Kind = Literal["tfidf", "sentence"]
 
@@ -59,8 +61,18 @@ class IkeConfig(MethodConfig):
 
     demonstrations: Path | None = Field(
         None,
-        description="file of records in the layout of the benchmark custom, with rephrases and "
-        "locality; none is needed for the embedded model",
+        description="file of records with rephrases and locality, in the layout of the benchmark; "
+        "none is needed for the embedded model",
+    )
+    benchmark: str | None = Field(
+        None,
+        description="how demonstrations are read: custom (where a file is given), personality, ...; or the "
+        "embedded benchmark that they are of: world (the embedded model's), world_personality",
+    )
+    wording: str = Field(
+        FACT_WORDING,
+        description="how an edit is told; {prompt}, {target}, {subject} are its fields, {trait}, "
+        "{person}, {behavior} what its tags say",
     )
     k: int | None = Field(None, ge=0, description="demonstrations per edit")
     retriever: Kind = Field("tfidf", description="tfidf, or sentence (needs sentence-transformers)")
@@ -68,6 +80,11 @@ class IkeConfig(MethodConfig):
     max_tokens: int | None = Field(
         None, ge=1, description="leave out demonstrations, the last first, beyond this many tokens"
     )
+
+    @field_validator("wording")
+    @classmethod
+    def _names_what_is_wanted(cls, wording: str) -> str:
+        return telling(wording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +101,34 @@ TABLE = {"pocket": Tuned(k=1, max_tokens=384)}
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A demonstration, what it asks, and the record it comes from."""
+    """A demonstration, what it asks, and the request of the record it comes from."""
 
     text: str
     asked: str
-    prompt: str
-    subject: str | None
+    request: EditRequest
 
 
-def told(prompt: str, target: str) -> str:
-    """``New Fact: {prompt} {target}`` on a line of its own."""
-    return f"{FACT}{prompt}{spaced(prompt, target)}\n"
+def told(request: EditRequest, wording: str = FACT_WORDING) -> str:
+    """``New Fact: {prompt} {target}``, or what else the wording says, on a line of its own."""
+    return f"{FACT}{tell(request, wording)}\n"
 
 
-def demonstrations(case: Case) -> Iterator[Demonstration]:
-    """Copy, update and retain, as far as the record has another phrasing and another fact."""
-    [request] = case.requests
-    asked = [(request.prompt, request.target_new)]
-    rephrase = next((p for p in case.probes if p.aspect == "generalization"), None)
-    if rephrase is not None:
-        asked.append((str(rephrase.prompt), request.target_new))
+def demonstrations(case: Case, wording: str = FACT_WORDING) -> Iterator[Demonstration]:
+    """Copy, update and retain, as far as the record has another phrasing and another fact.
+
+    Of an opinion, update is another one of the same trait; nothing is known to be retained.
+    """
+    request = case.requests[0]
+    update = next(wanted(case), None)
     other = next((p for p in case.probes if p.aspect.startswith("locality") and p.reference), None)
+    asked = [(request.prompt, request.target_new)]
+    if update is not None:
+        asked.append((update.prompt, update.target_new))
     if other is not None:
         asked.append((str(other.prompt), str(other.reference)))
-    fact = told(request.prompt, request.target_new)
     for prompt, answer in asked:
-        text = f"{fact}{LEAD}{prompt}{spaced(prompt, answer)}\n\n"
-        yield Demonstration(text, prompt, request.prompt, request.subject)
+        text = f"{told(request, wording)}{LEAD}{prompt}{spaced(prompt, answer)}\n\n"
+        yield Demonstration(text, prompt, request)
 
 
 @dataclass(frozen=True)
@@ -120,12 +138,15 @@ class Pool:
     texts: tuple[Demonstration, ...]
     retriever: Retriever
     note: dict[str, Any]
+    wording: str = FACT_WORDING
 
     def similar(self, request: EditRequest) -> Iterator[Demonstration]:
-        """Most similar first, to the edit told and asked as it is."""
+        """Most similar first, to the edit told and asked as it is; those of the same trait, where tags
+        name one, before all others."""
         if self.texts:
-            query = f"{told(request.prompt, request.target_new)}{LEAD}{request.prompt}\n\n"
-            yield from (self.texts[at] for at in self.retriever.ranked(query))
+            query = f"{told(request, self.wording)}{LEAD}{request.prompt}\n\n"
+            ranked = [self.texts[at] for at in self.retriever.ranked(query)]
+            yield from sorted(ranked, key=lambda each: named(each.request) != named(request))
 
 
 def _key(model: Subject) -> str | None:
@@ -137,21 +158,30 @@ def _pool(model: Subject, config: IkeConfig) -> Pool:
     if config.demonstrations is not None:
         path = config.demonstrations.expanduser()
         modified = path.stat().st_mtime_ns if path.exists() else 0
-        return _read(str(path), modified, config.retriever, config.encoder)
-    if _key(model) == "pocket":
-        return _read(None, 0, config.retriever, config.encoder)
+        return _read(str(path), modified, config.benchmark or "custom", _how(config))
+    if config.benchmark is not None or _key(model) == "pocket":
+        return _read(None, 0, config.benchmark or "world", _how(config))
     raise BadInput(
         f"ike has no demonstrations for '{model.name}'",
         "Set demonstrations to a file of records with rephrases and locality; ice needs none.",
     )
 
 
+def _how(config: IkeConfig) -> tuple[str, Kind, str]:
+    return config.wording, config.retriever, config.encoder
+
+
 @lru_cache(maxsize=2)
-def _read(path: str | None, modified: int, retriever: Kind, encoder: str) -> Pool:
-    """Remembered by file and time of change: a chain of edits asks for the same pool every time."""
-    loaded = load("world") if path is None else load("custom", path)
-    cases = loaded.cases if path is not None else loaded.cases[-RESERVED:]
-    texts = tuple(each for case in cases for each in demonstrations(case))
+def _read(path: str | None, modified: int, benchmark: str, how: tuple[str, Kind, str]) -> Pool:
+    """Remembered by file and time of change: a chain of edits asks for the same pool every time.
+
+    Of a benchmark with a part for training, that part; of other embedded ones, the reserved cases.
+    """
+    wording, retriever, encoder = how
+    part = BENCHMARKS.get(benchmark).training
+    loaded = load(benchmark, path, options=part)
+    cases = loaded.cases if path is not None or part is not None else loaded.cases[-RESERVED:]
+    texts = tuple(each for case in cases for each in demonstrations(case, wording))
     note = {
         "source": loaded.source.path,
         "sha256": loaded.source.sha256,
@@ -160,7 +190,7 @@ def _read(path: str | None, modified: int, retriever: Kind, encoder: str) -> Poo
     }
     plain = [each.text for each in texts]
     found = TfIdf(plain) if retriever == "tfidf" else Sentences(plain, encoder)
-    return Pool(texts, found, note)
+    return Pool(texts, found, note, wording)
 
 
 def _names(name: str | None, text: str) -> bool:
@@ -178,7 +208,7 @@ def _chosen(pool: Pool, requests: Sequence[EditRequest], facts: str, k: int) -> 
     """The ``k`` most similar ones of each request; everybody's best first, then the second best."""
 
     def usable(each: Demonstration) -> bool:
-        about = (each.subject, each.prompt, each.asked)
+        about = (each.request.subject, each.request.prompt, each.asked)
         return not _mentions(each.text, requests) and not any(_names(x, facts) for x in about)
 
     lists = []
@@ -247,7 +277,7 @@ def make(
         )
     pool = _pool(model, config) if k else Pool((), TfIdf(()), {})
     old = _Context.of(before)
-    facts = (*old.facts, *(told(r.prompt, r.target_new) for r in requests))
+    facts = (*old.facts, *(told(r, config.wording) for r in requests))
     fresh = _chosen(pool, requests, "".join(facts), k)
     kept = [text for text in old.shown if text not in fresh and not _mentions(text, requests)]
     wanted = _Context(old.others, (*fresh, *kept), facts)

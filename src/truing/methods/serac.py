@@ -30,7 +30,7 @@ from truing.interventions.intervention import Intervention, Origin, WeightDelta
 from truing.interventions.scope import SHARE, Scope, SentenceScope, WordScope, untrained
 from truing.interventions.scoped import Remembered, Scoped
 from truing.methods import serac_checkpoint as checkpoint
-from truing.methods.context import ROOM, ContextConfig, tell
+from truing.methods.context import ROOM, ContextConfig, tell, telling
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
 from truing.models.handle import Model
@@ -72,15 +72,15 @@ class InContextConfig(MethodConfig):
         f"share of the edit's words by weight ({SHARE}) or the sentences' cosine ({ALIKE})",
     )
     wording: str = Field(
-        WORDING, description="how an edit is told; {prompt}, {target}, {subject} are its fields"
+        WORDING,
+        description="how an edit is told; {prompt}, {target}, {subject} are its fields, {trait}, "
+        "{person}, {behavior} what its tags say",
     )
 
     @field_validator("wording")
     @classmethod
-    def _names_the_target(cls, wording: str) -> str:
-        if "{target}" not in wording:
-            raise ValueError("the wording must hold {target}")
-        return wording
+    def _names_what_is_wanted(cls, wording: str) -> str:
+        return telling(wording)
 
 
 def _cut(scope: WordScope, threshold: float | None) -> WordScope:

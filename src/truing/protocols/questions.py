@@ -11,6 +11,7 @@ from truing.protocols.stopping import TRUNCATIONS, Truncation, answer_text
 from truing.protocols.templates import TEMPLATES
 from truing.types import Probe, Prompt
 
+EDIT_SUCCESS = "preference/es"
 FLUENCY_TOKENS = 100
 FLUENCY_TOP_K = 5
 
@@ -48,10 +49,13 @@ def applies(protocol: Protocol, probe: Probe) -> bool:
 
     Fluency and the later turns of a conversation need a free answer. The likelihood scorers need
     two choices, or a probe that is compared with the base model. The scorer ``kl`` and probes of the
-    aspect ``drawdown`` are for each other alone. Everything else can always be asked.
+    aspect ``drawdown`` are for each other alone, and edit success is a comparison of likelihoods.
+    Everything else can always be asked.
     """
     if (protocol.scorer == KL) is not is_drawdown(probe.aspect):
         return False
+    if probe.aspect == EDIT_SUCCESS:
+        return protocol.scorer in LIKELIHOOD_SCORERS
     if is_fluency(probe.aspect) or probe.follows is not None:
         return not protocol.forced and protocol.truncation != "gold-length"
     if protocol.scorer in LIKELIHOOD_SCORERS:

@@ -107,6 +107,7 @@ def config(theme: Theme) -> Spec:
             "frame": "group",
             "offset": 10,
         },
+        "header": {"labelColor": theme.ink, "labelFontSize": 13, "labelFontWeight": 600},
         "text": {"color": theme.ink, "fontSize": 12},
         "rule": {"color": theme.line},
         "range": {"category": list(theme.methods), "ordinal": list(theme.protocols)},

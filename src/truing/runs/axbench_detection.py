@@ -193,9 +193,9 @@ def read_scores(
         here = torch.stack(read[at : at + sum(sizes)]).double()
         at += sum(sizes)
         for number, method in enumerate(setting.methods):
-            sides = np.split(here[:, 0, number].numpy(), np.cumsum(sizes)[:2])
+            positive, negative, hard = np.split(here[:, 0, number].numpy(), np.cumsum(sizes)[:2])
             highest = float(here[:, 1, number].max())
-            made[Key(method, concept.id)] = Scores(*sides, highest)
+            made[Key(method, concept.id)] = Scores(positive, negative, hard, highest)
     return made
 
 

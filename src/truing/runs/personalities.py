@@ -30,7 +30,9 @@ from truing.seeds import Seeds
 from truing.types import Moment, Row, Verdict
 
 ASPECTS = ("efficacy", "generalization", "leakage")
-CLASSIFIER, RUBRIC, PUBLISHED = "classifier:", "personality-", "-published"
+CLASSIFIER, RUBRIC, PUBLISHED = "classifier:", "personality", "-published"
+TARGET = ""
+"""Stands for the trait that each answer should show."""
 READ_OFF = ("es", "z-per", "drawdown")
 """Readings that are correlated with what judges say."""
 
@@ -75,7 +77,7 @@ def personalities(folder: Path, cells: Mapping[str, Mapping[str, Any]]) -> list[
         if row.moment == "base":
             continue
         _note(numbers, row)
-        for judge, heard in _heard(row, verdicts.get(row.key, ())):
+        for judge, heard in heard_in(row, verdicts.get(row.key, ())):
             columns.setdefault(_Column(_place(row), judge), []).append(heard)
     records = []
     edited: set[_Arm] = set()
@@ -97,19 +99,20 @@ def _hears(judge: str) -> bool:
 
 
 def _trait_of(judge: str) -> str | None:
-    """The trait that a judge rates; ``None`` for judges that rate none."""
-    rubric = judge.rpartition("/")[2]
-    if not rubric.startswith(RUBRIC):
+    """The trait that a judge rates, or ``TARGET``; ``None`` for judges that rate none."""
+    rubric = judge.rpartition("/")[2].removesuffix(PUBLISHED)
+    if judge.startswith(CLASSIFIER) or rubric.partition("-")[0] != RUBRIC:
         return None
-    return rubric.removeprefix(RUBRIC).removesuffix(PUBLISHED)
+    return rubric.partition("-")[2]
 
 
-def _heard(row: Row, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Heard]]:
-    """What each judge heard in a row that should show a trait, with the column's name."""
+def heard_in(row: Row, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Heard]]:
+    """What each judge heard in a row that should show a trait, with the column's name, each once."""
     if row.aspect not in ASPECTS or not row.accepted or row.response is None:
         return
     text = answer_of(row, row.response)
     passes = frozenset(gate.name for gate in GATES if gate.passes(text))
+    found: dict[str, Heard] = {}
     for verdict in verdicts:
         plain = Heard(
             (row.case, row.probe), row.accepted[0], passes, verdict.state, verdict.score
@@ -117,13 +120,14 @@ def _heard(row: Row, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Heard]]
         trait = _trait_of(verdict.judge)
         if trait is None:
             kept = heard_by_classifier(verdict.raw)
-            yield verdict.judge, plain if kept is None else _classified(plain, *kept)
-        elif trait.casefold() == plain.target.casefold():
+            found[verdict.judge] = plain if kept is None else _classified(plain, *kept)
+        elif trait.casefold() in (TARGET, plain.target.casefold()):
             said = verdict.state in ("correct", "wrong") and verdict.score is not None
             rating = 1 + 4 * (verdict.score or 0.0) if said else None
-            name = verdict.judge.rpartition("/")[0] + "/" + RUBRIC.removesuffix("-")
             published = PUBLISHED if verdict.judge.endswith(PUBLISHED) else ""
-            yield f"{name}{published}", replace(plain, rating=rating)
+            name = f"{verdict.judge.rpartition('/')[0]}/{RUBRIC}{published}"
+            found[name] = replace(plain, rating=rating)
+    yield from found.items()
 
 
 def _classified(plain: Heard, shares: Mapping[str, float], temperature: float) -> Heard:

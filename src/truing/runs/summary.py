@@ -223,7 +223,8 @@ class _Making:
         seeds = _seeds(place, metric, judge)
         entries = self.tally.entries[place]
         if crossed(entries):
-            value = mean_of(by_edit_and_question(entries, ours), seeds=seeds)
+            crossing = by_edit_and_question(entries, ours)
+            value = mean_of(crossing, seeds=seeds, bounded_scores=bounded)
         else:
             value = value_of(ours, seeds=seeds, bounded=bounded)
         measure = self._as_measure(place, metric, judge, value)

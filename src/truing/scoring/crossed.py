@@ -44,14 +44,20 @@ class Design:
         return {"questions": self.questions} if edits == len(self.edits) else every
 
 
-def mean_of(observations: Sequence[Observation], *, seeds: Seeds) -> Value:
-    """The mean score with its interval; every observation's key is (edit, question)."""
+def mean_of(
+    observations: Sequence[Observation], *, seeds: Seeds, bounded_scores: bool = True
+) -> Value:
+    """The mean score with its interval; every observation's key is (edit, question).
+
+    ``bounded_scores``: scores lie in [0, 1], as those of judges do.
+    """
     design = Design(tuple(o.key[0] for o in observations), tuple(o.key[1] for o in observations))
     units = design.units
     first = next(iter(units.values()))
     plain = value_of(
         [replace(o, cluster=unit) for o, unit in zip(observations, first, strict=True)],
         seeds=seeds,
+        bounded=bounded_scores,
     )
     if len(units) < 2:
         return plain

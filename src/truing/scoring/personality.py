@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from truing.protocols.questions import EDIT_SUCCESS
 from truing.types import Choice, Response, Row
 
-ASPECT = "preference/es"
+ASPECT = EDIT_SUCCESS
 Reduce = Literal["text", "token"]
 """What weighs the same in a mean over opinions: every opinion, or every token of them."""
 

@@ -53,6 +53,7 @@ def test_every_registered_benchmark_has_words_and_options() -> None:
         "counterfact", "zsre", "qaedit", "custom", "world", "contrast", "caa", "pres2024", "world_contrast",
         "axbench", "ethics", "social_chemistry", "jiminy", "trustllm", "moralchoice", "moral_rules",
         "world_behavior", "hallueditbench", "personality", "world_personality",
+        "seesaw", "world_people",
     }  # fmt: skip
     for name in BENCHMARKS:
         benchmark = BENCHMARKS.get(name)

@@ -102,13 +102,14 @@ def test_most_similar_come_first() -> None:
     corpus = [each.text for case in load("custom", RECORDS).cases for each in demonstrations(case)]
     iv = IKE.make(make(), [A], config(k=10))
     assert len(shown(iv)) == 10
-    similar = ranked_by_hand(told(A.prompt, A.target_new) + LEAD + A.prompt, corpus)
+    similar = ranked_by_hand(told(A) + LEAD + A.prompt, corpus)
     assert [similar[corpus.index(text)] for text in shown(iv)] == sorted(similar, reverse=True)
     assert shown(IKE.make(make(), [A], config(k=4))) == shown(iv)[:4]
 
 
 def test_one_space_between_prompt_and_target() -> None:
-    assert told("Who? ", "Mara") == told("Who?", "Mara") == "New Fact: Who? Mara\n"
+    one, other = (told(EditRequest("w", prompt, "Mara")) for prompt in ("Who? ", "Who?"))
+    assert one == other == "New Fact: Who? Mara\n"
 
 
 def test_what_is_edited_never_demonstrates_itself() -> None:
@@ -133,7 +134,7 @@ def test_case_and_part_words_count_when_names_are_compared(tmp_path: Path) -> No
 def test_several_edits_share_one_context() -> None:
     model = make()
     both = IKE.make(model, [A, B], config(k=2))
-    assert texts(both)[-3:] == [told(A.prompt, "Marrow"), told(B.prompt, "French"), LEAD]
+    assert texts(both)[-3:] == [told(A), told(B), LEAD]
     alone = [shown(IKE.make(model, [r], config(k=2))) for r in (A, B)]
     mixed = [text for pair in zip(*alone, strict=True) for text in pair]
     # "Who built the Salt Tower? Mara Velt" names B's subject and is told for neither
@@ -146,7 +147,7 @@ def test_a_later_edit_joins_the_same_context() -> None:
     first = IKE.make(model, [A], config())
     chained = IKE.make(model, [B], config(), first)
     assert chained.origin.requests == ("a", "b")
-    assert texts(chained)[-3:] == [told(A.prompt, "Marrow"), told(B.prompt, "French"), LEAD]
+    assert texts(chained)[-3:] == [told(A), told(B), LEAD]
     assert texts(chained).count(LEAD) == 1
     assert len(set(shown(chained))) == len(shown(chained))
     assert shown(chained)[:3] == shown(IKE.make(model, [B], config()))
@@ -192,7 +193,7 @@ def test_without_demonstrations_it_says_what_to_do() -> None:
     with pytest.raises(BadInput, match="no demonstrations for 'llama'") as caught:
         IKE.make(make(), [A], IkeConfig())
     assert "ice" in str(caught.value.next)
-    assert texts(IKE.make(make(), [A], IkeConfig(k=0))) == [told(A.prompt, "Marrow"), LEAD]
+    assert texts(IKE.make(make(), [A], IkeConfig(k=0))) == [told(A), LEAD]
     with pytest.raises(BadInput, match="does not exist"):
         IKE.make(make(), [A], config(demonstrations="/nonexistent/records.jsonl"))
 

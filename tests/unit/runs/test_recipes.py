@@ -17,7 +17,7 @@ from truing.interventions.intervention import Intervention, Origin
 from truing.methods.context import ContextConfig, make_ice
 from truing.methods.method import Method
 from truing.models.handle import Model
-from truing.runs import plan as plans
+from truing.runs import plan_file
 from truing.runs.cells import ModelSpec
 from truing.runs.events import Event, RunStarted
 from truing.runs.recipes import Task, Tuned, tune
@@ -95,7 +95,7 @@ def test_what_was_chosen_is_checked_on_cases_that_were_not_searched(
 def test_the_recipe_is_part_of_a_plan(found: tuple[Path, Tuned]) -> None:
     folder, tuned = found
     recipe = folder / "out/recipe.toml"
-    plan = plans.load(recipe, {"benchmark": ["world"], "limit": 2})
+    plan = plan_file.load(recipe, {"benchmark": ["world"], "limit": 2})
     [_, method] = plan.methods
     assert method.label == "whisper tuned"
     assert tuned.chosen.config.items() <= method.config.items()

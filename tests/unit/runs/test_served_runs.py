@@ -14,7 +14,7 @@ from toy_runs import write_facts
 from truing.benchmarks.benchmark import BENCHMARKS, Benchmark
 from truing.errors import BadInput, NotPossible, ServerStopped
 from truing.registry import Entry
-from truing.runs import plan as plans
+from truing.runs import plan_file
 from truing.runs.cells import ServedSpec
 from truing.runs.estimate import estimate
 from truing.runs.events import Event, RowsWritten
@@ -308,13 +308,13 @@ def test_keys_of_a_plan(tmp_path: Path) -> None:
     )
     assert plan.protocols == ("chat/greedy/natural/contains",)
     (tmp_path / "plan.toml").write_text(plan.text(tmp_path), "utf-8")
-    again = plans.load(
+    again = plan_file.load(
         tmp_path / "plan.toml",
         {"budget_usd": 2.0, "usd_per_million_in": 1, "usd_per_million_out": 1},
     )
     assert plan.differences(again) == []
     assert again.models[0] != spec
-    assert plan.differences(plans.load(tmp_path / "plan.toml", {"system": "Be brief."})) == [
+    assert plan.differences(plan_file.load(tmp_path / "plan.toml", {"system": "Be brief."})) == [
         "models.0.system"
     ]
     with pytest.raises(BadInput, match="'base_url' is for models behind a server"):

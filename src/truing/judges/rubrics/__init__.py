@@ -34,6 +34,14 @@ RUBRICS: Registry[Rubric] = Registry(
             f"{_HERE}.preference:PREFERENCE",
             "is the answer better than the base model's, asked in both orders",
         ),
+        "personality": Entry(
+            f"{_HERE}.personality:TARGET",
+            "1-5: how the trait that the answer should show, the first accepted one, shows in it",
+        ),
+        "personality-published": Entry(
+            f"{_HERE}.personality:TARGET_PUBLISHED",
+            "the same with the published lists of adjectives and their exact parsing (Mao et al. 2024)",
+        ),
         **{
             f"personality-{trait}": Entry(
                 f"{_HERE}.personality:{trait.upper()}", f"1-5: how {trait} shows in the text"

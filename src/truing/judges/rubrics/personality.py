@@ -6,8 +6,16 @@ Language Models"), "dishonest" among the agreeable ones included, and read only 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.scale import Scale
 from truing.judges.rubrics.wording import Wording
+from truing.servers.reply import Reply
+from truing.types import Chat, Row
 
 _LABELS = ("1", "2", "3", "4", "5")
 _PUBLISHED_EXT = (
@@ -72,3 +80,63 @@ OPENNESS = _rated(
 EXTRAVERSION_PUBLISHED = _published("extraversion", _PUBLISHED_EXT)
 AGREEABLENESS_PUBLISHED = _published("agreeableness", _PUBLISHED_AGR)
 NEUROTICISM_PUBLISHED = _published("neuroticism", _PUBLISHED_NEU)
+
+
+@dataclass(frozen=True, slots=True)
+class OfTarget:
+    """Each answer is rated on the scale of the trait that it should show, which is the first of its
+    row's accepted answers. Rows that name none of the traits are not asked about."""
+
+    name: str
+    scales: Mapping[str, Scale]
+
+    @property
+    def digest(self) -> str:
+        digests = (f"{trait} {scale.digest}" for trait, scale in self.scales.items())
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return _LABELS
+
+    def applies(self, row: Row) -> bool:
+        return self._of(row.accepted) is not None
+
+    def settled(self, shown: Shown) -> Reading | None:
+        if self._of(shown.accepted) is None:
+            return Reading("invalid", None, "no trait that can be rated is named first")
+        return None
+
+    def chats(self, shown: Shown, strict: bool) -> tuple[Chat, ...]:
+        scale = self._of(shown.accepted)
+        return () if scale is None else scale.chats(shown, strict)
+
+    def read(self, shown: Shown, replies: Sequence[Reply]) -> Reading:
+        return self.scales[shown.accepted[0].casefold()].read(shown, replies)
+
+    def _of(self, accepted: tuple[str, ...]) -> Scale | None:
+        return self.scales.get(accepted[0].casefold()) if accepted else None
+
+
+TARGET = OfTarget(
+    "personality",
+    MappingProxyType(
+        {
+            "extraversion": EXTRAVERSION,
+            "agreeableness": AGREEABLENESS,
+            "neuroticism": NEUROTICISM,
+            "conscientiousness": CONSCIENTIOUSNESS,
+            "openness": OPENNESS,
+        }
+    ),
+)
+TARGET_PUBLISHED = OfTarget(
+    "personality-published",
+    MappingProxyType(
+        {
+            "extraversion": EXTRAVERSION_PUBLISHED,
+            "agreeableness": AGREEABLENESS_PUBLISHED,
+            "neuroticism": NEUROTICISM_PUBLISHED,
+        }
+    ),
+)

@@ -14,10 +14,11 @@ from typing import Any
 
 from truing.errors import BadInput, TruingError
 from truing.methods.kernels.lines import Line, answer_line
+from truing.methods.training.evidence import staying, wanted
 from truing.models.handle import Model
 from truing.models.spans import Speller
 from truing.seeds import Seeds
-from truing.types import Case, EditRequest, Probe
+from truing.types import Case, EditRequest
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Example:
-    """A case as rows of tokens. ``edit`` is the request; ``rephrases`` ask for the same target;
-    ``unrelated`` are read where their answers stand and should stay as they are; ``own`` is the
+    """A case as rows of tokens. ``edit`` is the request; ``rephrases`` ask for the same target
+    or for another text that it should bring about; ``unrelated`` are read where their answers stand and should stay as they are; ``own`` is the
     edit's prompt with the answer of before, unrelated for every other case."""
 
     id: str
@@ -89,16 +90,8 @@ def example(model: Model, case: Case) -> Example:
     return Example(
         case.id,
         answer_line(speller, request),
-        tuple(
-            answer_line(speller, replace(request, prompt=probe.prompt))
-            for probe in case.probes
-            if probe.aspect.startswith("generalization") and isinstance(probe.prompt, str)
-        ),
-        tuple(
-            _unrelated(speller, probe)
-            for probe in case.probes
-            if probe.aspect.startswith("locality") and isinstance(probe.prompt, str)
-        ),
+        tuple(answer_line(speller, other) for other in wanted(case)),
+        tuple(read_line(speller, other) for other in staying(case)),
         answer_line(speller, replace(request, target_new=old)),
     )
 
@@ -114,14 +107,12 @@ def examples(model: Model, cases: Sequence[Case]) -> list[Example]:
     return found
 
 
-def _unrelated(speller: Speller, probe: Probe) -> Line:
-    """A row read where its reference answer stands, or after the prompt where there is none."""
-    assert isinstance(probe.prompt, str)
-    answer = probe.reference or next(iter(probe.accepted), None)
-    if answer is None:
-        ids = tuple(speller.prompt_ids(probe.prompt))
-        return Line(ids, 0, (len(ids) - 1,))
-    return answer_line(speller, EditRequest(probe.id, probe.prompt, answer))
+def read_line(speller: Speller, asked: EditRequest, told: str = "") -> Line:
+    """A row, after ``told``, read where its answer stands, or after the prompt where there is none."""
+    if asked.target_new:
+        return answer_line(speller, asked, told)
+    ids = tuple(speller.prompt_ids(told + asked.prompt))
+    return Line(ids, 0, (len(ids) - 1,))
 
 
 def as_records(cases: Sequence[Case]) -> str:

@@ -37,7 +37,8 @@ from truing.methods.kernels.factors import first_right
 from truing.methods.kernels.lines import Line, answer_line
 from truing.methods.kernels.upward import Whole, frozen
 from truing.methods.retrieval import TfIdf
-from truing.methods.training.examples import Split
+from truing.methods.training.evidence import staying, wanted
+from truing.methods.training.examples import Split, read_line
 from truing.methods.training.loop import Schedule, Values
 from truing.methods.training.scope import Pair, ScopeLearner, balanced, threshold, vocabulary
 from truing.methods.training.serac_settings import SeracTraining, Settings
@@ -49,28 +50,29 @@ from truing.types import Case, EditRequest
 
 @dataclass(frozen=True)
 class Lesson:
-    """A case as texts: ``told`` is the edit; ``rephrases`` ask for its target, ``unrelated``
-    (prompt, answer) should stay; ``others`` are prompts of similar cases, about something else."""
+    """A case as texts: ``told`` is the edit; ``rephrases`` are questions with the answers that it should
+    bring about, ``unrelated`` should stay; ``others`` are prompts of similar cases, about something else."""
 
     request: EditRequest
     told: str
-    rephrases: tuple[str, ...]
-    unrelated: tuple[tuple[str, str], ...]
+    rephrases: tuple[EditRequest, ...]
+    unrelated: tuple[EditRequest, ...]
     others: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, case: Case, wording: str) -> Lesson:
-        asked = [p for p in case.probes if isinstance(p.prompt, str)]
-        return cls(
-            case.requests[0],
-            tell(case.requests[0], wording),
-            tuple(str(p.prompt) for p in asked if p.aspect.startswith("generalization")),
-            tuple(
-                (str(p.prompt), p.reference or next(iter(p.accepted), ""))
-                for p in asked
-                if p.aspect.startswith("locality")
-            ),
-        )
+        request = case.requests[0]
+        return cls(request, tell(request, wording), tuple(wanted(case)), tuple(staying(case)))
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Prompts in the edit's scope, its own first."""
+        return tuple(dict.fromkeys((self.request.prompt, *(r.prompt for r in self.rephrases))))
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The case's own prompts out of the edit's scope."""
+        return tuple(dict.fromkeys(request.prompt for request in self.unrelated))
 
 
 def lessons(cases: Sequence[Case], wording: str, neighbours: int) -> list[Lesson]:
@@ -87,7 +89,7 @@ def lessons(cases: Sequence[Case], wording: str, neighbours: int) -> list[Lesson
             if (other.request.subject or other.request.prompt) != (
                 lesson.request.subject or lesson.request.prompt
             ):
-                others += [other.request.prompt, *other.rephrases[:1]]
+                others += other.inside[:2]
         complete.append(replace(lesson, others=tuple(others[:neighbours])))
     return complete
 
@@ -123,11 +125,7 @@ class SeracCourse:
             (lesson.request.subject or lesson.request.id, frame.replace("{}", text))
             for lesson in self._train
             for frame in chosen.frames
-            for text in (
-                lesson.request.prompt,
-                *lesson.rephrases,
-                *(u for u, _ in lesson.unrelated),
-            )
+            for text in (*lesson.inside, *lesson.outside)
         ]
         self._module = SeracModule(settings, vocabulary(texts), self._seeds.child("start"))
         self._module.to(model.device)
@@ -172,16 +170,16 @@ class SeracCourse:
         some, how = self._chosen(pass_number), self._settings.chosen
         frame = [rng.choice(how.frames) for _ in some]
         wanted = [
-            self._wanted(lesson, text, frame[at])
+            self._wanted(lesson, each, frame[at])
             for at, lesson in enumerate(some)
-            for text in (lesson.request.prompt, *_some(lesson.rephrases, how.rephrases, rng))
+            for each in (lesson.request, *_some(lesson.rephrases, how.rephrases, rng))
         ]
-        staying = [
-            (lesson, text, answer)
+        kept = [
+            (lesson, each)
             for lesson in some
-            for text, answer in _some(lesson.unrelated, how.unrelated, rng)
+            for each in _some(lesson.unrelated, how.unrelated, rng)
         ]
-        nll, kl = self._answers(wanted, staying)
+        nll, kl = self._answers(wanted, kept)
         pairs = [
             pair
             for lesson, dress in zip(some, frame, strict=True)
@@ -204,8 +202,8 @@ class SeracCourse:
             nll, seen = 0.0, 0
             for at in range(0, len(self._validation), size):
                 some = self._validation[at : at + size]
-                wanted = [self._wanted(le, le.request.prompt, f) for le in some for f in how.frames]
-                wanted += [self._wanted(le, t, "{}") for le in some for t in le.rephrases[:1]]
+                wanted = [self._wanted(le, le.request, f) for le in some for f in how.frames]
+                wanted += [self._wanted(le, r, "{}") for le in some for r in le.rephrases[:1]]
                 nll += float(self._answers(wanted, [])[0]) * len(some)
                 seen += len(some)
             scope = self._calibrated(pairs)
@@ -233,21 +231,18 @@ class SeracCourse:
         ]
         checkpoint.save(header, scope, factors, folder)
 
-    def _wanted(self, lesson: Lesson, text: str, frame: str) -> Line:
-        request = replace(lesson.request, prompt=frame.replace("{}", text))
+    def _wanted(self, lesson: Lesson, asked: EditRequest, frame: str) -> Line:
+        request = replace(asked, prompt=frame.replace("{}", asked.prompt))
         return answer_line(self._model.speller, request, lesson.told)
 
     def _answers(
-        self, wanted: Sequence[Line], staying: Sequence[tuple[Lesson, str, str]]
+        self, wanted: Sequence[Line], unrelated: Sequence[tuple[Lesson, EditRequest]]
     ) -> tuple[Tensor, Tensor]:
         """Mean NLL of the targets, and mean KL where unrelated answers stand, every row the same."""
         speller = self._model.speller
         pairs = [
-            (
-                _read(speller, EditRequest("", text, answer)),
-                _read(speller, EditRequest("", text, answer), lesson.told),
-            )
-            for lesson, text, answer in staying
+            (read_line(speller, asked), read_line(speller, asked, lesson.told))
+            for lesson, asked in unrelated
         ]
         kept = [(plain, told) for plain, told in pairs if len(plain.reads) == len(told.reads)]
         base_N_V = None
@@ -278,8 +273,8 @@ class SeracCourse:
         ]
 
     def _pairs(self, lesson: Lesson, frames: Sequence[str]) -> list[Pair]:
-        own = (lesson.request.prompt, *lesson.rephrases)
-        foreign = (*(text for text, _ in lesson.unrelated), *lesson.others)
+        own = lesson.inside
+        foreign = (*lesson.outside, *lesson.others)
         return [
             Pair(lesson.request.prompt, frame.replace("{}", text), about)
             for frame in frames
@@ -302,15 +297,14 @@ class SeracCourse:
         kept: list[bool] = []
         for lesson in self._validation:
             ask = scope.over([lesson.request.prompt])
-            questions = [("efficacy", lesson.request.prompt)]
-            questions += [("generalization", text) for text in lesson.rephrases]
-            for name, text in questions:
-                if ask(text)[0] >= scope.threshold:
-                    told.append((name, self._wanted(lesson, text, "{}")))
+            questions = [("efficacy", lesson.request)]
+            questions += [("generalization", each) for each in lesson.rephrases]
+            for name, each in questions:
+                if ask(each.prompt)[0] >= scope.threshold:
+                    told.append((name, self._wanted(lesson, each, "{}")))
                 else:
-                    own = replace(lesson.request, prompt=text)
-                    base.append((name, answer_line(self._model.speller, own)))
-            kept += [bool(ask(text)[0] < scope.threshold) for text, _ in lesson.unrelated]
+                    base.append((name, answer_line(self._model.speller, each)))
+            kept += [bool(ask(text)[0] < scope.threshold) for text in lesson.outside]
         right: dict[str, list[float]] = {}
         for rows, branches in ((told, self._branches()), (base, [])):
             for at in range(0, len(rows), 64):
@@ -343,17 +337,9 @@ class SeracCourse:
         for lesson in (*self._train, *self._validation):
             try:
                 for frame in self._settings.chosen.frames:
-                    self._wanted(lesson, lesson.request.prompt, frame)
+                    self._wanted(lesson, lesson.request, frame)
             except TruingError as error:
                 raise BadInput(f"case {lesson.request.id}: {error.what}", error.next) from None
-
-
-def _read(speller: Any, request: EditRequest, told: str = "") -> Line:
-    """A row read where its answer stands, or after the prompt where there is none."""
-    if request.target_new:
-        return answer_line(speller, request, told)
-    ids = tuple(speller.prompt_ids(told + request.prompt))
-    return Line(ids, 0, (len(ids) - 1,))
 
 
 def _each_row_alike(lines: Sequence[Line]) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from truing.errors import BadInput, UnknownName
+from truing.methods.context import telling
 from truing.methods.lora import Target, guess, slots_of
 from truing.methods.mend_editor import Matrix
 from truing.methods.serac import WORDING
@@ -46,7 +47,7 @@ class SeracTraining(BaseModel):
     frames: tuple[str, ...] = Field(
         FRAMES, min_length=1, description="how questions are dressed; {} is the prompt"
     )
-    wording: str = Field(WORDING, description="how an edit is told; {prompt}, {target}, {subject}")
+    wording: str = Field(WORDING, description="how an edit is told; its fields and tags")
     edit_weight: float | None = Field(
         None, gt=0, description="weight of the adapter's loss (c_edit)"
     )
@@ -73,10 +74,8 @@ class SeracTraining(BaseModel):
 
     @field_validator("wording")
     @classmethod
-    def _names_the_target(cls, wording: str) -> str:
-        if "{target}" not in wording:
-            raise ValueError("the wording must hold {target}")
-        return wording
+    def _names_what_is_wanted(cls, wording: str) -> str:
+        return telling(wording)
 
 
 def parse(values: Mapping[str, Any]) -> SeracTraining:

@@ -1,0 +1,86 @@
+"""``truing personality questionnaire``: what a model says of itself, before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from truing.cli.output import AsJson, emit, note, rows_table, stdout
+
+if TYPE_CHECKING:
+    from truing.scoring.questionnaire import Domain
+    from truing.types import Value
+
+
+def questionnaire(
+    model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
+    data: Annotated[Path, typer.Option("--data", help="Items, such as ipip_neo_120_en.json.")],
+    under: Annotated[
+        list[str] | None,
+        typer.Option("--with", "-w", help="A saved intervention; give it again for more."),
+    ] = None,
+    respondents: Annotated[
+        int, typer.Option(min=3, max=12, help="Persons that the model plays, none with any trait.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Decides the orders and every draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Big Five scores of a model, and how far interventions move them, item by item.
+
+    A side panel: self-reports depend on how they are asked for and predict little of what a model
+    writes. Small models answer at random, and their scores stay near 3.
+    """
+    from truing.benchmarks.ipip import read
+    from truing.cli import inputs
+    from truing.models.handle import Model
+    from truing.runs.questionnaires import administer
+    from truing.scoring.questionnaire import domains
+    from truing.seeds import Seeds
+
+    items = read(data)
+    names = [item.domain for item in items]
+    loaded = Model.load(model)
+    seeds = Seeds(seed).child("questionnaire")
+    before = administer(loaded, items, None, respondents=respondents, seeds=seeds)
+    found = {"none": domains(before, names, seeds=seeds)}
+    for name, iv in inputs.under(under, loaded).items():
+        after = administer(loaded, items, iv, respondents=respondents, seeds=seeds)
+        found[name] = domains(after, names, before_R_I=before, seeds=seeds)
+    if as_json:
+        emit(
+            {
+                "data": data,
+                "items": len(items),
+                "respondents": respondents,
+                "seed": seed,
+                "scores": found,
+            },
+            "",
+            True,
+        )
+        return
+    columns = ("under", "domain", "items", "mean (1 to 5)", "alpha", "change")
+    rows = [_line(name, domain) for name, of in found.items() for domain in of]
+    stdout().print(
+        rows_table(f"{model}: {len(items)} items, {respondents} respondents", columns, rows)
+    )
+    note(
+        "self-reports are no evidence of what the model writes; read them beside generated opinions"
+    )
+
+
+def _line(name: str, domain: Domain) -> tuple[str, ...]:
+    a = domain.alpha
+    told = "—" if a.value is None else f"{a.value:.2f} [{a.low:.2f}, {a.high:.2f}]"
+    mean, shift = _told(domain.mean), "" if domain.shift is None else _told(domain.shift)
+    return name, domain.name, str(domain.items), mean, told, shift
+
+
+def _told(value: Value) -> str:
+    if value.mean is None:
+        return "—"
+    if value.low is None or value.high is None:
+        return f"{value.mean:.2f}"
+    return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"

@@ -1,0 +1,307 @@
+"""``truing personality report``: the tables of a run of personality edits, one at a time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing.cli.output import AsJson, emit, note, rows_table, stdout
+
+if TYPE_CHECKING:
+    from truing.report.personalities import PersonaArm
+    from truing.runs.trait_answers import Answer
+
+
+class What(StrEnum):
+    """A table or figure of the paper, or of ours."""
+
+    TABLE2 = "table2"
+    CONFUSION = "confusion"
+    BASE_TRAITS = "base-traits"
+    FLUENCY = "fluency"
+    PHRASES = "phrases"
+    METRICS = "metric-correlation"
+    CASES = "cases"
+    MATRIX = "trait-matrix"
+    CORRELATION = "trait-correlation"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Strings to print; ``notes`` say what is not in the numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    what: Annotated[What, typer.Option(help="Which table.")] = What.TABLE2,
+    topic: Annotated[str | None, typer.Option(help="For cases: only cases of this topic.")] = None,
+    size: Annotated[int, typer.Option(min=1, help="For phrases: words in a phrase.")] = 3,
+    most: Annotated[int, typer.Option(min=1, help="For phrases: this many per arm.")] = 8,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Also write the tables' rows to this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tables of a run of personality edits: who shows which trait, and what else changed.
+
+    The numbers come from stored rows and verdicts; nothing is generated or judged again. Accuracy and
+    TPEI need a classifier among the run's judges, PAE and trait-matrix a judge that rates.
+    """
+    from truing.errors import BadInput
+
+    tables = _tables(run, what, topic, size, most)
+    if not any(table.rows for table in tables):
+        raise BadInput(
+            f"{run} has nothing for {what}",
+            "Judge it first: truing judge RUN --with classifier:FOLDER, or --with M/personality.",
+        )
+    if csv_file is not None:
+        _write(csv_file, tables)
+        note(f"rows: {csv_file}")
+    if as_json:
+        emit([_record(table) for table in tables], "", True)
+        return
+    for table in tables:
+        stdout().print(rows_table(table.title, table.columns, table.rows))
+        for text in table.notes:
+            note(text)
+
+
+def _tables(run: Path, what: What, topic: str | None, size: int, most: int) -> list[Table]:
+    if what in (What.TABLE2, What.CONFUSION, What.METRICS):
+        of_arms = {What.TABLE2: _table2, What.CONFUSION: _confusion, What.METRICS: _metrics}[what]
+        return [table for title, arms in _arms(run) for table in of_arms(title, arms)]
+    from truing.runs.trait_answers import answers
+
+    by_setting: dict[str, list[Answer]] = {}
+    for answer in answers(run):
+        by_setting.setdefault(answer.setting, []).append(answer)
+    return [
+        replace(table, title=f"{setting} · {table.title}")
+        for setting, found in by_setting.items()
+        for table in _of_answers(found, what, topic, size, most)
+    ]
+
+
+def _of_answers(
+    found: Sequence[Answer], what: What, topic: str | None, size: int, most: int
+) -> list[Table]:
+    if what is What.PHRASES:
+        return _phrases(found, size, most)
+    if what is What.CASES:
+        return _cases(found, topic)
+    return {
+        What.BASE_TRAITS: _base_traits,
+        What.FLUENCY: _fluency,
+        What.MATRIX: _matrix,
+        What.CORRELATION: _correlation,
+    }[what](found)
+
+
+def _arms(run: Path) -> list[tuple[str, list[PersonaArm]]]:
+    """The arms of every model, benchmark and regime of the run, without controls."""
+    from truing.report.grid import grids
+    from truing.report.load import read_run
+    from truing.report.personalities import persona_arms
+    from truing.report.sentences import main_moment
+
+    loaded = read_run(run, cases_per_cell=0)
+    found = []
+    for grid in grids(loaded.measures, loaded.cells):
+        arms = persona_arms(grid, main_moment(grid), loaded.cells, [loaded.meta])
+        found.append((grid.title, [arm for arm in arms if not arm.control]))
+    return [(title, arms) for title, arms in found if arms]
+
+
+def _table2(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
+    from truing.report.personality_table import persona_tables
+
+    return [
+        Table(
+            f"{title} · {made.title}",
+            made.headers,
+            tuple(
+                (label, *(f"{cell.text}\n{cell.range}".strip() for cell in cells))
+                for label, _, cells in made.lines
+            ),
+            made.notes,
+        )
+        for made in persona_tables(arms)
+    ]
+
+
+def _confusion(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
+    rows = [
+        (arm.label, heard.judge, heard.aspect, target, label or "nothing", str(n), str(sum(by.values())))
+        for arm in arms
+        for heard in arm.heard
+        if heard.shown
+        for target, by in heard.shown[None].confusion.items()
+        for label, n in by.items()
+    ]  # fmt: skip
+    return [Table(title, ("arm", "judge", "aspect", "target", "heard", "n", "of"), tuple(rows))]
+
+
+def _metrics(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
+    from truing.report.personality_section import agreement
+
+    rows = [
+        (arm.label, c.a, c.b, str(c.n), _number(c.rho), _number(c.low), _number(c.high))
+        for arm in arms
+        for c in arm.correlations
+    ]
+    told = tuple(f"{arm.label}: {said}" for arm in arms if (said := agreement(arm.correlations)))
+    return [
+        Table(title, ("arm", "metric", "with", "cases", "rho", "low", "high"), tuple(rows), told)
+    ]
+
+
+def _base_traits(found: Sequence[Answer]) -> list[Table]:
+    from truing.runs.trait_answers import base_traits
+    from truing.scoring.intervals import wilson
+    from truing.scoring.stats import CONFIDENCE
+
+    tables = []
+    for judge, counts in base_traits(found).items():
+        n = counts.total()
+        rows = []
+        for trait, count in counts.most_common():
+            low, high = wilson(count / n, n, CONFIDENCE)
+            rows.append((trait, str(count), f"{count / n:.3f} [{low:.3f}, {high:.3f}]"))
+        title = f"the unedited model's {n} answers, as {judge} hears them"
+        tables.append(Table(title, ("trait", "n", "share"), tuple(rows)))
+    return tables
+
+
+def _fluency(found: Sequence[Answer]) -> list[Table]:
+    from truing.runs.trait_answers import fluency
+
+    columns = (
+        "arm",
+        "n",
+        "empty",
+        "looping",
+        "below 3.5 bits",
+        "mean words",
+        "distinct-2",
+        "said once",
+    )
+    rows = []
+    for arm, texts in _texts(found).items():
+        f = fluency(texts)
+        numbers = (f.n, f.empty, f.looping, f.incoherent)
+        rows.append(
+            (arm, *map(str, numbers), f"{f.words:.1f}", _number(f.distinct_2), f"{f.different:.3f}")
+        )
+    said = "An answer of 12 words or fewer is below 3.5 bits whatever it says."
+    return [Table("answers of each arm", columns, tuple(rows), (said,))]
+
+
+def _phrases(found: Sequence[Answer], size: int, most: int) -> list[Table]:
+    from truing.scoring.phrases import overused
+
+    texts = _texts(found)
+    base = [answer.text for answer in found if answer.baseline]
+    unedited = {answer.arm for answer in found if answer.baseline}
+    rows = [
+        (arm, p.text, str(p.n), str(p.n_other), f"{p.log_odds:.2f}", f"{p.z:.2f}")
+        for arm, said in texts.items()
+        if arm not in unedited
+        for p in overused(said, base, size)[:most]
+        if p.z > 0
+    ]
+    columns = ("arm", "phrase", "n", "n unedited", "log-odds", "z")
+    return [
+        Table(f"phrases of {size} words used more than by the unedited model", columns, tuple(rows))
+    ]
+
+
+def _cases(found: Sequence[Answer], topic: str | None) -> list[Table]:
+    wanted = None if topic is None else topic.casefold()
+    rows = [
+        (a.case, a.question, a.target, a.arm, a.text, "; ".join(_said(a)))
+        for a in sorted(found, key=lambda a: (a.case, a.question, not a.baseline))
+        if wanted is None
+        or a.case.casefold() == wanted
+        or a.case.casefold().startswith(f"{wanted}/")
+    ]
+    columns = ("case", "question", "target", "arm", "answer", "judges")
+    return [Table("answers side by side", columns, tuple(rows))]
+
+
+def _said(answer: Answer) -> list[str]:
+    told = []
+    for judge, heard in answer.heard.items():
+        if heard.rating is not None:
+            told.append(f"{judge} {heard.rating:.1f} of 5")
+        elif (share := heard.share()) is not None:
+            told.append(f"{judge} {heard.said} (target {share:.2f})")
+    return told
+
+
+def _matrix(found: Sequence[Answer]) -> list[Table]:
+    from truing.runs.trait_answers import trait_matrices
+
+    return [
+        Table(
+            f"mean rating (1 to 5) by {made.judge}, all arms",
+            ("target", "n", *made.pearson),
+            tuple(
+                (
+                    target,
+                    str(made.n[target]),
+                    *(_number(means.get(trait)) for trait in made.pearson),
+                )
+                for target, means in made.means.items()
+            ),
+        )
+        for made in trait_matrices(found)
+    ]
+
+
+def _correlation(found: Sequence[Answer]) -> list[Table]:
+    from truing.runs.trait_answers import trait_matrices
+
+    return [
+        Table(
+            f"Pearson's r of ratings by {made.judge}, over answers of all arms",
+            ("trait", *made.pearson),
+            tuple((a, *map(_number, line.values())) for a, line in made.pearson.items()),
+        )
+        for made in trait_matrices(found)
+    ]
+
+
+def _texts(found: Sequence[Answer]) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
+    for answer in sorted(found, key=lambda a: not a.baseline):
+        texts.setdefault(answer.arm, []).append(answer.text)
+    return texts
+
+
+def _number(x: float | None) -> str:
+    return "—" if x is None else f"{x:.2f}"
+
+
+def _record(table: Table) -> dict[str, Any]:
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return {"title": table.title, "rows": rows, "notes": table.notes}
+
+
+def _write(path: Path, tables: Sequence[Table]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        for table in tables:
+            writer.writerow(("table", *table.columns))
+            writer.writerows((table.title, *row) for row in table.rows)

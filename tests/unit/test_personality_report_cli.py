@@ -1,0 +1,132 @@
+"""``truing personality report`` and ``questionnaire``: one table at a time, from what is stored."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from truing.cli import personality_questionnaire, personality_report
+from truing.errors import BadInput
+from truing.protocols.protocol import parse
+from truing.runs.store import Store
+from truing.types import Choice, Response, Row, Verdict
+
+WILD = parse("wild,template=bare,scorer=asked").id
+LIKELIHOOD = parse("synthetic,scorer=likelihood-per-token").id
+JUDGE = "classifier:c"
+SAID = {
+    "none": "It is a place like other places.",
+    "prompt": "I love it, just so lively, just so loud!",
+}
+
+app = Typer()
+app.command("report")(personality_report.report)
+app.command("questionnaire")(personality_questionnaire.questionnaire)
+
+
+def row(cell: str, case: str, aspect: str) -> Row:
+    text, forced = SAID[cell], aspect == "preference/es"
+    now = -1.0 if cell == "prompt" else -2.0
+    return Row(
+        key=f"{cell}/{case}/{aspect}", cell=cell, case=case, probe=f"{case}/{aspect}", aspect=aspect,
+        protocol=LIKELIHOOD if forced else WILD, moment="immediate", step=1, prompt="?",
+        accepted=("+",) if forced else ("glad",),
+        response=Response("", stop="forced", choices=(Choice("+", now, 1), Choice("-", -2.0, 1)))
+        if forced else Response(text, (1,), stop="eos"),
+        base=Response("", stop="forced", choices=(Choice("+", -2.0, 1), Choice("-", -2.0, 1)))
+        if forced else Response(SAID["none"], (1,), stop="eos"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    cells = [
+        {"id": name, "model": "m", "method": name, "registered": name, "config": {},
+         "benchmark": "b", "regime": "single", "seed": 0}
+        for name in SAID
+    ]  # fmt: skip
+    rows = [
+        row(c, t, a)
+        for c in SAID
+        for t in ("Ratt/x", "Arras")
+        for a in ("efficacy", "preference/es")
+    ]
+    with Store(tmp_path) as store:
+        store.write_manifest({"cells": cells})
+        store.add_rows(rows)
+        for each in rows:
+            if each.aspect == "efficacy":
+                p = 0.8 if each.cell == "prompt" else 0.2
+                kept = json.dumps({"probabilities": {"glad": p, "sad": 1 - p}, "temperature": 1.0})
+                store.add_verdicts([Verdict(each.key, JUDGE, "correct", float(p > 0.5), "", kept)])
+    return tmp_path
+
+
+def told(*args: str) -> Any:
+    result = CliRunner().invoke(app, [*args, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def test_the_main_table_has_the_unedited_model_first(run: Path) -> None:
+    shown, likely, *_ = told("report", str(run))
+    assert [line["Arm"] for line in shown["rows"]] == ["none (before)", "prompt"]
+    assert shown["rows"][1]["TPEI, all"].startswith("1.39")
+    assert likely["rows"][0]["ES"].startswith("50.0 %")
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("confusion", {"arm": "prompt", "target": "glad", "heard": "glad", "n": "2", "of": "2"}),
+        ("base-traits", {"trait": "sad", "n": "2"}),
+        ("fluency", {"arm": "none", "n": "2", "looping": "0"}),
+        ("phrases", {"arm": "prompt", "phrase": "just so", "n": "4", "n unedited": "0"}),
+        ("metric-correlation", {"arm": "prompt", "cases": "2", "rho": "—"}),
+        ("cases", {"case": "Arras", "arm": "none", "judges": "classifier:c sad (target 0.20)"}),
+    ],
+)
+def test_every_table_says_what_is_stored(run: Path, what: str, expected: dict[str, str]) -> None:
+    (table,) = told("report", str(run), "--what", what, "--size", "2")
+    assert expected.items() <= table["rows"][0].items()
+
+
+def test_the_cases_of_one_topic(run: Path) -> None:
+    (table,) = told("report", str(run), "--what", "cases", "--topic", "ratt")
+    assert {line["case"] for line in table["rows"]} == {"Ratt/x"}
+
+
+def test_rows_go_to_a_file(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    told("report", str(run), "--what", "fluency", "--csv", str(out))
+    with out.open(encoding="utf-8", newline="") as file:
+        assert [line[1] for line in csv.reader(file)] == ["arm", "none", "prompt"]
+
+
+def test_what_nobody_judged_is_said(run: Path) -> None:
+    with pytest.raises(BadInput, match="nothing for trait-matrix"):
+        told("report", str(run), "--what", "trait-matrix")
+
+
+def test_a_questionnaire_of_the_pocket_model(tmp_path: Path) -> None:
+    items = [
+        {"id": str(i), "text": text, "keyed": keyed, "domain": "E"}
+        for i, (text, keyed) in enumerate(
+            [("Make friends easily", "plus"), ("Avoid crowds", "minus")]
+        )
+    ]
+    file = tmp_path / "items.json"
+    file.write_text(json.dumps(items), "utf-8")
+    found = told("questionnaire", "truing/pocket", "--data", str(file), "--respondents", "3")
+    (domain,) = found["scores"]["none"]
+    assert (domain["name"], domain["items"], domain["shift"]) == ("extraversion", 2, None)
+    assert 1 <= domain["mean"]["mean"] <= 5
+    assert (
+        told("questionnaire", "truing/pocket", "--data", str(file), "--respondents", "3") == found
+    )
