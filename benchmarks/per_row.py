@@ -35,7 +35,7 @@ from typing import Any
 import torch
 import transformers
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.interventions.intervention import Intervention, LowRank, WeightDelta
 from truing.methods.kernels import contexts
 from truing.methods.rome import ROME, RomeConfig

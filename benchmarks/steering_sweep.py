@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from per_row import machine
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.interventions.intervention import Intervention
 from truing.methods.steering.sweep import Grid, Pair, grid, read_pairs, together
 from truing.methods.steering.vectors import CAA, VectorConfig

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 
 
 def records(world: int) -> Iterator[dict[str, Any]]:

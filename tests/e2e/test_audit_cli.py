@@ -32,7 +32,7 @@ class Edited:
 
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory: pytest.TempPathFactory) -> Edited:
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
     from truing.models.handle import Model
     from truing.verbs import edit
 

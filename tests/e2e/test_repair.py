@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.inspection import weights
 from truing.inspection.answers import Answers, ask, asks_of, compare, probes_of
 from truing.inspection.weights import Weights

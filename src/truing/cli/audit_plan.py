@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from truing.benchmarks.benchmark import BENCHMARKS, load
+from truing.benchmarks.benchmark import BENCHMARKS
+from truing.benchmarks.loading import load
 from truing.errors import BadInput
 from truing.inspection import gates, nearby, suites
 from truing.inspection import groups as people

@@ -36,7 +36,7 @@ def planned(
     of facts has no such question; a request typed by hand has none beside itself."""
     if text is None:
         return Required()
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
     from truing.inspection.gates import parse, questions
     from truing.inspection.questions import capability_of
 

@@ -51,7 +51,7 @@ def one_request(prompt: str | None, target: str | None, subject: str | None) -> 
 
 def requests_from(file: Path, skip_invalid: bool) -> list[EditRequest]:
     """The requests of a file of facts. Raises ``BadInput`` naming the bad records."""
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
 
     loaded = load("custom", file)
     if loaded.quarantined and not skip_invalid:

@@ -93,7 +93,7 @@ def _cases(
 
 
 def _loaded(benchmark: str, data: Path | None) -> tuple[Case, ...]:
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
 
     return load(benchmark, data).cases
 

@@ -79,7 +79,7 @@ def legacy_es(
     The released code scores how likely each token is to be repeated, and only the last tokens of long
     opinions; its values say nothing of whether an edit worked.
     """
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
     from truing.cli import inputs
     from truing.models.handle import Model
     from truing.runs.published_personality import compared

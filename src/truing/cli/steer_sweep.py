@@ -108,7 +108,7 @@ def _task(
 ) -> Task:
     from pydantic import ValidationError
 
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
     from truing.errors import BadInput, NotPossible
     from truing.methods.method import METHODS
     from truing.methods.steering.vectors import VectorConfig

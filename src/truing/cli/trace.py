@@ -81,7 +81,7 @@ def _questions(
     data: Path | None,
     limit: int,
 ) -> list[Question]:
-    from truing.benchmarks.benchmark import load
+    from truing.benchmarks.loading import load
     from truing.errors import BadInput
     from truing.methods.tracing import Question
 

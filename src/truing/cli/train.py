@@ -13,7 +13,7 @@ import typer
 from truing.cli.output import AsJson, Bar, emit, note, progress, rows_table
 
 if TYPE_CHECKING:
-    from truing.benchmarks.benchmark import Loaded
+    from truing.benchmarks.loading import Loaded
     from truing.methods.training.examples import Split
     from truing.methods.training.loop import Course, Estimate, Outcome, Schedule, Watch
     from truing.models.handle import Model
@@ -206,7 +206,8 @@ def _cases(
 ) -> tuple[dict[str, Any], Loaded]:
     """The settings that the data decide, and the cases: those of the benchmark's part for training,
     where it has one; nothing of that part need be held out then."""
-    from truing.benchmarks.benchmark import BENCHMARKS, load
+    from truing.benchmarks.benchmark import BENCHMARKS
+    from truing.benchmarks.loading import load
 
     embedded = data in BENCHMARKS and BENCHMARKS.get(data).cases is not None
     name, path = (data, None) if embedded else (benchmark, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.world import neutral_sentences
 from truing.errors import BadInput
 from truing.inspection.questions import JUDGED, Questions, of_aspect

@@ -36,7 +36,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from truing.benchmarks.benchmark import BENCHMARKS, load
+from truing.benchmarks.benchmark import BENCHMARKS
+from truing.benchmarks.loading import load
 from truing.errors import BadInput, BadRequest, NotPossible
 from truing.interventions.intervention import Intervention, Origin, Part, PromptPrefix
 from truing.methods.context import ROOM, named, tell, telling

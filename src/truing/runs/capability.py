@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from truing.benchmarks.benchmark import Loaded
 from truing.benchmarks.capability.sets import HEAD, text_of
+from truing.benchmarks.loading import Loaded
 from truing.errors import BadInput
 from truing.protocols.protocol import Protocol
 from truing.protocols.questions import applies

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from truing import __version__
-from truing.benchmarks.benchmark import Loaded
+from truing.benchmarks.loading import Loaded
 from truing.runs.cells import AnyModelSpec, BenchmarkSpec, Cell
 from truing.runs.plan import Plan
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.benchmarks.benchmark import Loaded
-from truing.benchmarks.benchmark import load as load_benchmark
 from truing.benchmarks.capability.sets import load as load_capability
+from truing.benchmarks.loading import Loaded
+from truing.benchmarks.loading import load as load_benchmark
 from truing.errors import BadInput, NotPossible, StoreError
 from truing.methods.method import METHODS, refuse_without_weights
 from truing.protocols.protocol import PROTOCOLS, Protocol

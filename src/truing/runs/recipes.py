@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truing.benchmarks.benchmark import Loaded
-from truing.benchmarks.benchmark import load as load_benchmark
+from truing.benchmarks.loading import Loaded
+from truing.benchmarks.loading import load as load_benchmark
 from truing.errors import BadInput, NotPossible
 from truing.methods import tracing
 from truing.methods.method import METHODS, Method

@@ -11,7 +11,7 @@ import pytest
 import axbench_folder as folders
 from truing.benchmarks import parquet
 from truing.benchmarks.axbench import AXBENCH, drawn, instructions_of, read
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truing.benchmarks.benchmark import (
-    BENCHMARKS,
-    Benchmark,
-    Draft,
-    Form,
-    Loaded,
-    load,
-    parse_options,
-)
+from truing.benchmarks.benchmark import BENCHMARKS, Benchmark, Draft, Form, parse_options
+from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.sampling import Selection, distinct
 from truing.errors import BadInput, UnknownName
 

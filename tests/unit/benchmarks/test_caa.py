@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from truing.benchmarks.benchmark import Loaded, load
 from truing.benchmarks.caa import options_of, stem_of
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.benchmarks.benchmark import Loaded, load
 from truing.benchmarks.contrast_pairs import SplitOptions, arranged, folded, parted
 from truing.benchmarks.files import Contents, Record, Source
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput, UnknownName
 from truing.types import Case
 

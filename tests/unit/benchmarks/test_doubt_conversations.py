@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.pressure import PUBLISHED, PressureOptions, conversations
 from truing.types import Message, Probe, Prompt
 

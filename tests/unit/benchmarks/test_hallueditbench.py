@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from truing.benchmarks.benchmark import Loaded, load
 from truing.benchmarks.catalogue import verify
 from truing.benchmarks.hallueditbench import CONCISE, KINDS, LETTER_ONLY, HalluEditOptions
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput
 from truing.protocols.protocol import parse
 from truing.protocols.questions import shown

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from truing.benchmarks.benchmark import Loaded, load
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput
 from truing.types import Case, Probe
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from truing.benchmarks.benchmark import Loaded, load
+from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.opinions import tagged
 from truing.benchmarks.personality import QUESTIONS, leaks
 from truing.benchmarks.world.voices import TOPICS, TRAITS, opinion_held_out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from truing.benchmarks.benchmark import Loaded, load
+from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.subjects import guess
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from truing.benchmarks.benchmark import Loaded, load
 from truing.benchmarks.files import Record
+from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.seesaw.groups import MEN, WOMEN, read_groups
 from truing.benchmarks.seesaw.records import SEESAW
 from truing.benchmarks.seesaw.tables import read_tables

@@ -9,7 +9,7 @@ import pytest
 
 from scored_answers import state_of
 from truing.benchmarks.behavior.scenario import REFUSAL
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.subjects import occurrences
 from truing.benchmarks.world.conduct import TROUBLES, WHERE, WHOM, Dilemma
 from truing.models.asks import Decoding, GenerateAsk

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.world import names
 from truing.benchmarks.world.conduct import TROUBLES
 from truing.benchmarks.world.voices import CHEERFUL, GLOOMY, SCENES, TOPICS

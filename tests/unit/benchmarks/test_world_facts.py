@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from truing.benchmarks.benchmark import load, parse_options
+from truing.benchmarks.benchmark import parse_options
+from truing.benchmarks.loading import load
 from truing.benchmarks.world import World
 from truing.benchmarks.world_facts import WORLD
 from truing.errors import UnknownName

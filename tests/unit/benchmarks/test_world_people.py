@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.world import World
 from truing.benchmarks.world.names import PEOPLES
 from truing.benchmarks.world_people import CROSS_SUBJECT, WORLD_PEOPLE, membership

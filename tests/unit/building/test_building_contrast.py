@@ -19,7 +19,7 @@ import pytest
 from drafts import QUESTIONS, TOPICS, Puppet, draft, nobody, plainly
 
 from chat_server import Asked, Turn, chat_server, says
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.building.asks import REPLIES, Sampling
 from truing.building.balance import Bounds
 from truing.building.contrast import PAIRS, SHEET, build, missing

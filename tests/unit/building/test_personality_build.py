@@ -20,7 +20,7 @@ from drafts import Puppet, nobody
 from opinions import NAMES, in_character, order
 
 from chat_server import Asked, Turn, chat_server, says
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.world.voices import TOPICS, TRAITS
 from truing.building.asks import REPLIES, Ask, Sampling, Writer
 from truing.building.personality.build import SHEET, Rules, build, missing, rating

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.inspection import nearby, suites
 from truing.inspection.answers import claims_of
 from truing.inspection.audit import Audit, Plan, audit, conclude, see

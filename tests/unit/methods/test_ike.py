@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from asking import make
 from tiny import tiny
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.errors import BadInput, BadRequest, NotPossible
 from truing.interventions.intervention import Intervention, PromptPrefix
 from truing.methods.context import ICE, ContextConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.opinions import tagged
 from truing.errors import BadRequest
 from truing.interventions.intervention import Intervention

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asking import make
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.errors import BadInput, CannotLoad, EditFailed, UnknownName
 from truing.methods import mend_checkpoint as checkpoint
 from truing.methods.mend import MEND, MendConfig

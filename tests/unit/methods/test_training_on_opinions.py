@@ -10,7 +10,8 @@ import pytest
 from shell import truing
 
 from asking import make
-from truing.benchmarks.benchmark import BENCHMARKS, load
+from truing.benchmarks.benchmark import BENCHMARKS
+from truing.benchmarks.loading import load
 from truing.benchmarks.opinions import tagged
 from truing.methods.training.evidence import staying, wanted
 from truing.methods.training.examples import examples

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import truing.runs.steering_sweep as sweeping
 from asking import make
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.errors import BadInput, EditFailed
 from truing.methods.steering.sweep import Pair, Sweep, grid, sweep
 from truing.methods.steering.vectors import CAA, VectorConfig

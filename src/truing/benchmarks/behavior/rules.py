@@ -18,8 +18,9 @@ from pydantic import Field
 from truing.benchmarks.behavior.moralchoice import CONCISE, MORALCHOICE, Edited
 from truing.benchmarks.behavior.scenario import ScenarioOptions, together
 from truing.benchmarks.behavior.sides import Question, scenario
-from truing.benchmarks.benchmark import Benchmark, load
+from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Notebook
+from truing.benchmarks.loading import load
 from truing.types import Case
 
 

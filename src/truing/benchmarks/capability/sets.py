@@ -16,10 +16,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from truing.benchmarks import files
-from truing.benchmarks.benchmark import Loaded, Quarantined
 from truing.benchmarks.draft import Notebook, Rejected, normalised
 from truing.benchmarks.files import Record, Source
 from truing.benchmarks.forms import Fields, id_field
+from truing.benchmarks.loading import Loaded, Quarantined
 from truing.benchmarks.sampling import Sampling, distinct
 from truing.errors import BadInput
 from truing.registry import Entry, Registry

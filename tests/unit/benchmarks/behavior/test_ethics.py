@@ -12,7 +12,7 @@ import pytest
 from truing.benchmarks.behavior import headless
 from truing.benchmarks.behavior.ethics import ETHICS
 from truing.benchmarks.behavior.scenario import REFUSAL
-from truing.benchmarks.benchmark import Loaded, load
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput
 from truing.scoring.parse import options_in
 from truing.types import Case

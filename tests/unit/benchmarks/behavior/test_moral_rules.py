@@ -12,7 +12,7 @@ from dilemmas import GOOD, dilemma, write_dilemmas
 from scored_answers import state_of
 from truing.benchmarks.behavior.rules import RULES
 from truing.benchmarks.behavior.scenario import REFUSAL
-from truing.benchmarks.benchmark import load
+from truing.benchmarks.loading import load
 from truing.benchmarks.subjects import occurrences
 from truing.errors import BadInput
 from truing.types import Case

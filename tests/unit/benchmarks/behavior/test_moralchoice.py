@@ -11,7 +11,7 @@ import pytest
 from dilemmas import BAD, GOOD, dilemma, write_dilemmas
 from scored_answers import state_of
 from truing.benchmarks.behavior.scenario import REFUSAL
-from truing.benchmarks.benchmark import Loaded, load
+from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.subjects import occurrences
 from truing.errors import BadInput
 from truing.scoring.parse import refuses

@@ -15,7 +15,8 @@ import pytest
 from truing.benchmarks.behavior.jiminy import JIMINY
 from truing.benchmarks.behavior.social_chemistry import SOCIAL_CHEMISTRY
 from truing.benchmarks.behavior.trustllm import TRUSTLLM
-from truing.benchmarks.benchmark import Benchmark, Loaded, load
+from truing.benchmarks.benchmark import Benchmark
+from truing.benchmarks.loading import Loaded, load
 from truing.errors import BadInput
 from truing.scoring.parse import options_in
 
