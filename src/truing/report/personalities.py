@@ -12,13 +12,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from truing.protocols.questions import EDIT_SUCCESS
 from truing.report.arms import is_control
 from truing.report.grid import Cells, Grid
 from truing.types import Measure, Moment, Value
 
 EFFICACY, LEAKAGE = "efficacy", "leakage"
-SUCCESS, DRAWDOWN, LOCALITY = EDIT_SUCCESS, "drawdown", "locality"
+SUCCESS, DRAWDOWN, LOCALITY = "preference/es", "drawdown", "locality"
 LIKELY = ("es", "z-per", "z-per-shift", "z-topic", "pairs-ranked", "drawdown")
 """Metrics that are read off the likelihood of given opinions."""
 PAPER = "paper"
