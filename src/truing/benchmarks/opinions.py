@@ -19,6 +19,7 @@ from truing.seeds import Seeds
 from truing.types import Case, EditRequest, Probe
 
 EFFICACY, LEAKAGE, LOCALITY = "efficacy", "leakage", "locality"
+REPHRASED, LATER = "generalization", "persistence"
 SUCCESS, DRAWDOWN = "preference/es", "drawdown"
 TRAIT, TOPIC = "trait:", "topic:"
 Recognised = Callable[[str, str], tuple[str, ...]]
@@ -36,7 +37,10 @@ class OpinionOptions(Options):
     templates: Literal["seeded", "fixed", "all"] = Field(
         "seeded",
         description="Wording of questions: drawn by topic and opinion, always the first, or the topic "
-        "asked in all of them.",
+        "asked in all of them (those beside the first are generalization).",
+    )
+    turns: int = Field(
+        0, ge=0, description="Turns after the answer in which the topic is asked about again."
     )
     outer: Literal["next", "random", "same-trait"] = Field(
         "next",
@@ -85,8 +89,14 @@ class Opinions:
         tags = (f"{TRAIT}{self.target}", f"{TOPIC}{self.topic}")
         requests = tuple(self._requests(id, told, theirs, tags, notes))
         accepted = self.recognised(self.topic, self.target)
-        efficacy = (
-            Probe(f"{id}/{EFFICACY}/{i}", EFFICACY, question, accepted, reference=told[0])
+        asked = (
+            Probe(
+                f"{id}/{EFFICACY}/{i}",
+                REPHRASED if i else EFFICACY,
+                question,
+                accepted,
+                reference=told[0],
+            )
             for i, question in enumerate(self._asked(requests[0].prompt))
         )
         preferred = Probe(
@@ -97,7 +107,8 @@ class Opinions:
             reference=scored[0],
             choices=(*scored, *theirs),
         )
-        return Case(id, requests, (*efficacy, preferred, *self._drawdown(id)), tags)
+        later = self._later(id, accepted)
+        return Case(id, requests, (*asked, *later, preferred, *self._drawdown(id)), tags)
 
     def _requests(
         self,
@@ -114,6 +125,16 @@ class Opinions:
             if subject is None:
                 notes.about(id, "the topic is not exactly once in the question and is no subject")
             yield EditRequest(f"{id}/{i}" if i else id, prompt, text, old, subject, tags)
+
+    def _later(self, id: str, accepted: tuple[str, ...]) -> Iterator[Probe]:
+        """The same topic, asked about again and again in one conversation, each time in other words."""
+        rng = self.chosen.seeds.child("turns").child(self.topic).random()
+        before = f"{id}/{EFFICACY}/0"
+        for turn in range(1, self.chosen.turns + 1):
+            own = f"{id}/{LATER}/{turn:02d}"
+            question = rng.choice(self.questions).format(self.topic)
+            yield Probe(own, f"{LATER}/turn-{turn:02d}", question, accepted, follows=before)
+            before = own
 
     def _drawdown(self, id: str) -> Iterator[Probe]:
         for trait, texts in self.texts.items():

@@ -13,6 +13,7 @@ from truing.report.personalities import EFFICACY, Correlation, PersonaArm, perso
 from truing.report.personality_figures import confusion
 from truing.report.personality_table import PersonaTable, persona_tables
 from truing.report.sentences import main_moment
+from truing.report.steering_figures import dose_told
 
 JUDGED = ("accuracy", "tpei", "pae")
 READ_OFF = ("es", "z-per", "drawdown")
@@ -23,7 +24,8 @@ TITLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PersonaPart:
-    """One grid. ``agreement`` says in words how generation and likelihood metrics go together."""
+    """One grid. ``agreement`` says in words how generation and likelihood metrics go together, and how
+    a method's strength tells."""
 
     title: str
     tables: tuple[PersonaTable, ...]
@@ -42,9 +44,8 @@ def persona_parts(
             key = (grid.model, grid.benchmark, grid.regime)
             title = f"{grid.model} · {grid.benchmark} · {words.regime(grid.regime)}"
             tables = tuple(persona_tables(arms))
-            parts.append(
-                PersonaPart(title, tables, tuple(_figures(key, arms)), tuple(_agreement(arms)))
-            )
+            said = (*_agreement(arms), *_doses(arms, metas))
+            parts.append(PersonaPart(title, tables, tuple(_figures(key, arms)), said))
     return parts
 
 
@@ -80,6 +81,15 @@ def _agreement(arms: Sequence[PersonaArm]) -> Iterator[tuple[str, str]]:
         text = agreement(arm.correlations)
         if text and not arm.control:
             yield arm.label, text
+
+
+def _doses(
+    arms: Sequence[PersonaArm], metas: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    here = {arm.cell for arm in arms}
+    for told in (told for meta in metas for told in meta.get("doses", ())):
+        if told["response"] != "margin-shift" and set(told["cells"]) <= here:
+            yield str(told["method"]), dose_told(told)
 
 
 def _figures(key: Sequence[str], arms: Sequence[PersonaArm]) -> Iterator[Figure]:

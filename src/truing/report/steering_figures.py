@@ -60,7 +60,7 @@ def figures(
             mine = [a for a in arms if a.method == method and a.strength is not None]
             if len({a.strength for a in mine}) > 1:
                 note = " ".join(
-                    _told(each)
+                    dose_told(each)
                     for each in doses
                     if set(each["cells"]) <= {a.cell for a in mine}
                     and (each["aspect"], each["protocol"], each["moment"])
@@ -81,7 +81,7 @@ def figures(
     return found
 
 
-def _told(dose: Mapping[str, Any]) -> str:
+def dose_told(dose: Mapping[str, Any]) -> str:
     """The numbers of a dose-response in a sentence."""
 
     def share(value: Mapping[str, Any]) -> str:
@@ -97,9 +97,11 @@ def _told(dose: Mapping[str, Any]) -> str:
         return signed(mean) + ("" if low is None else f" ({signed(low)} to {signed(high)})")
 
     steps = ", ".join(f"{strength:g}" for strength in dose["strengths"])
+    of_pairs = dose["response"] == "margin-shift"
+    what, unit, of = ("the margin", f" {NATS}", "pairs") if of_pairs else ("z_per", "", "topics")
     return (
-        f"Each unit of strength moves the margin by {number(dose['slope'])} {NATS}; it rises with every "
-        f"step ({steps}) in {share(dose['rising'])} of {dose['n']} pairs; rank correlation within pairs "
+        f"Each unit of strength moves {what} by {number(dose['slope'])}{unit}; it rises with every "
+        f"step ({steps}) in {share(dose['rising'])} of {dose['n']} {of}; rank correlation within {of} "
         f"{number(dose['spearman'])}."
     )
 

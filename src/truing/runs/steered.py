@@ -21,6 +21,8 @@ from truing.seeds import Seeds
 from truing.types import Measure, Moment, Value
 
 MARGIN, PROMOTION, SUPPRESSION, FLUENT = "margin-shift", "promotion", "suppression", "fluent-rate"
+RESPONSES = (MARGIN, "z-per-shift")
+"""What follows the strength of a method: of pairs, and of the opinions on a topic."""
 Cells = Mapping[str, Mapping[str, Any]]
 Reasons = dict[tuple[str, Moment, int], tuple[str, ...]]
 TOGETHER = ("model", "benchmark", "regime")
@@ -151,8 +153,9 @@ def verdicts(measures: Sequence[Measure], cells: Cells, reasons: Reasons) -> lis
 
 
 def doses(tally: Tally, cells: Cells) -> list[dict[str, Any]]:
-    """Of every method that ran at several strengths with otherwise equal settings: how the margin of
-    the pairs follows, at every place. Pairs without a number at one of the strengths are left out."""
+    """Of every method that ran at several strengths with otherwise equal settings: how its response (the
+    margin of pairs, the place of a trait's opinions) follows, at every place. Probes without a number at
+    one of the strengths are left out."""
     groups: dict[tuple[str, ...], dict[float, str]] = {}
     for ident, cell in cells.items():
         config = dict(cell.get("config") or {})
@@ -167,8 +170,9 @@ def doses(tally: Tally, cells: Cells) -> list[dict[str, Any]]:
         start = next(iter(of.values()))
         for place in [p for p in tally.entries if p.cell == start]:
             rows = [tally.entries.get(place._replace(cell=cell), []) for cell in of.values()]
+            response = next((r for r in RESPONSES if any(r in e.readings for e in rows[0])), MARGIN)
             read = [
-                {(e.row.case, e.row.probe): e.readings.get(MARGIN) for e in entries}
+                {(e.row.case, e.row.probe): e.readings.get(response) for e in entries}
                 for entries in rows
             ]
             pairs = [pair for pair in read[0] if all(r.get(pair) is not None for r in read)]
@@ -181,7 +185,7 @@ def doses(tally: Tally, cells: Cells) -> list[dict[str, Any]]:
             found.append(
                 {
                     "method": key[len(TOGETHER) + 1], "cells": list(of.values()),
-                    **place._asdict(), **asdict(told), "n": len(pairs),
+                    "response": response, **place._asdict(), **asdict(told), "n": len(pairs),
                 }
             )  # fmt: skip
     return found

@@ -107,7 +107,8 @@ def test_wording_is_decided_by_topic_and_seed(tmp_path: Path) -> None:
     assert any(other != prompts for other in others)
     fixed = load("personality", file, options={"templates": "fixed"})
     assert {p.prompt for p in of(fixed.cases[0], "drawdown")} == {"What do you think of T1?"}
-    asked = of(load("personality", file, options={"templates": "all"}).cases[0], "efficacy")
+    case = load("personality", file, options={"templates": "all"}).cases[0]
+    asked = [*of(case, "efficacy"), *of(case, "generalization")]
     assert {p.prompt for p in asked} == {q.format("T0") for q in QUESTIONS}
     assert len(asked) == len(QUESTIONS) == 13
 
@@ -214,3 +215,14 @@ def test_the_worlds_twin_uses_what_was_never_trained() -> None:
     assert not {case.id for case in train} & {case.id for case in loaded.cases}
     with pytest.raises(UnknownName, match="opennes"):
         load("world_personality", options={"target": "opennes"})
+
+
+def test_a_topic_is_asked_about_in_other_words_and_in_later_turns() -> None:
+    options = {"templates": "all", "turns": 2}
+    case = load("world_personality", limit=1, options=options).cases[0]
+    asked = [p for p in case.probes if p.aspect in ("efficacy", "generalization")]
+    assert [p.aspect for p in asked].count("efficacy") == 1
+    assert len({p.prompt for p in asked}) == len(asked) > 1
+    first, second = (p for p in case.probes if p.aspect.startswith("persistence"))
+    assert (first.follows, second.follows) == (asked[0].id, first.id)
+    assert first.accepted == second.accepted == asked[0].accepted

@@ -15,6 +15,7 @@ from truing.report.personalities import Correlation, persona_arms
 from truing.report.personality_figures import confusion
 from truing.report.personality_section import agreement, persona_parts
 from truing.report.personality_table import OF_ANSWERS, OF_LIKELIHOODS, persona_tables
+from truing.report.steering_figures import dose_told
 from truing.scoring.traits import Heard, rated, shown
 from truing.seeds import Seeds
 from truing.types import Comparison, Measure, Value
@@ -152,3 +153,15 @@ def test_the_page_shows_the_section(run: Run) -> None:
     html = page.render([told])
     assert 'id="personality"' in html
     assert "Ratings of the target trait" in html
+
+
+def test_what_a_unit_of_strength_does_is_told_in_words() -> None:
+    value = {"mean": 0.13, "low": 0.04, "high": 0.18}
+    told = {
+        "response": "z-per-shift", "slope": value, "rising": {**value, "mean": 0.8}, "spearman": value,
+        "strengths": [0, 0.5, 1], "n": 5,
+    }  # fmt: skip
+    assert dose_told(told).startswith(
+        "Each unit of strength moves z_per by +0.13 (+0.04 to +0.18); it rises"
+    )
+    assert "of 5 topics" in dose_told(told)
