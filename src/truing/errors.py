@@ -66,6 +66,10 @@ class NotPossible(TruingError):
     """The verb or method cannot do this here; the message names what can."""
 
 
+class NoMemory(NotPossible):
+    """The smallest piece of work does not fit in memory."""
+
+
 class ServerStopped(TruingError):
     """A server gives no further answers: it is gone, it refuses, or the budget is used up."""
 

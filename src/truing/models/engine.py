@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
-from truing.errors import BadInput, NotPossible, TruingError
+from truing.errors import BadInput, NoMemory, NotPossible, TruingError
 from truing.models.answers import base_key, model_facts
 from truing.models.asks import Ask, Change, Decoding, DivergenceAsk, GenerateAsk, ScoreAsk
 from truing.models.passes import evaluating
@@ -239,7 +239,7 @@ def _adaptive(
                 raise
             failed = error.with_traceback(None)
         if failed is not None and take == 1:
-            raise NotPossible(
+            raise NoMemory(
                 f"one question of {batch[0].length} tokens does not fit in memory ({failed})",
                 "Shorten it, or load the model in a smaller dtype or onto a larger device.",
             )

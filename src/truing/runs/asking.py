@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from truing.errors import TruingError
+from truing.errors import NoMemory, TruingError
 from truing.models.asks import (
     Ask,
     Change,
@@ -145,7 +145,7 @@ def _results(model: Subject, ready: Mapping[int, list[Ask]]) -> dict[int, list[R
     each is asked alone; one that still does not fit has no results."""
     try:
         return _together(model, ready)
-    except torch.OutOfMemoryError:
+    except (NoMemory, torch.OutOfMemoryError):
         if len(ready) == 1:
             return {i: [] for i in ready}
     alone: dict[int, list[Result]] = {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asking import low_rank, make, op, under
 from tiny import CONFIGS, MOE, tiny
-from truing.errors import BadInput, NotPossible
+from truing.errors import BadInput, NoMemory, NotPossible
 from truing.interventions.intervention import Intervention, PromptPrefix
 from truing.models import engine
 from truing.models.asks import Decoding, GenerateAsk, ScoreAsk, Scored
@@ -242,7 +242,7 @@ def test_memory_that_runs_out_halves_the_batch_and_is_remembered(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(model.hf, "forward", never)
-    with pytest.raises(NotPossible, match="does not fit in memory"):
+    with pytest.raises(NoMemory, match="does not fit in memory"):
         model.score(asks)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from asking import low_rank, under
 from toy_runs import toy_model
+from truing.errors import NoMemory
 from truing.interventions.intervention import Intervention, PromptPrefix
 from truing.models.handle import Model
 from truing.protocols.protocol import parse
@@ -84,14 +85,17 @@ def test_numbers_that_are_none_are_no_answer(model: Model) -> None:
     assert "not finite" in found.reason
 
 
+@pytest.mark.parametrize(
+    "trouble", [torch.OutOfMemoryError("CUDA out of memory"), NoMemory("too long", "Shorten it.")]
+)
 def test_without_memory_for_one_question_the_others_are_answered(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    model: Model, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     score = type(model).score
 
     def scarce(self: Model, asks: object, **_: object) -> object:
         if any("Glass" in str(ask.prompt) for ask in asks):  # type: ignore[attr-defined]
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise trouble
         return score(self, asks)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(model), "score", scarce)
