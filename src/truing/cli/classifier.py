@@ -25,7 +25,13 @@ class Kind(StrEnum):
     ENCODER = "encoder"
 
 
-File = Annotated[Path, typer.Argument(help="JSON, JSON lines or CSV with a text and a label each.")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="JSON, JSON lines or CSV with a text and a label each, or topics (`ent`) with a list of "
+        "texts under each label."
+    ),
+]
 TextField = Annotated[str, typer.Option("--text", help="Field of the text.")]
 LabelField = Annotated[str, typer.Option("--label", help="Field of the label.")]
 
@@ -123,8 +129,10 @@ def _encoder(
 
 
 def _examples(file: Path, text: str, label: str, group: str | None) -> list[Example]:
-    """Raises ``BadInput`` for the first record without a text or label."""
+    """Raises ``BadInput`` for the first record without a text or label. The texts of a topic are a
+    group."""
     from truing.benchmarks.files import read
+    from truing.benchmarks.personality import texts_of
     from truing.errors import BadInput
     from truing.judges.classifiers.examples import Example
 
@@ -132,6 +140,14 @@ def _examples(file: Path, text: str, label: str, group: str | None) -> list[Exam
     for record in read(file).records:
         if record.trouble:
             raise BadInput(f"{file} {record.where}: {record.trouble}", "Mend or remove it.")
+        if text not in record.fields and "ent" in record.fields:
+            topic = str(record.fields["ent"])
+            found += [
+                Example(said, name, topic)
+                for name, texts in texts_of(record.fields).items()
+                for said in texts
+            ]
+            continue
         values: dict[str, str] = {}
         for field in (text, label, *([group] if group else [])):
             value = record.fields.get(field)

@@ -279,6 +279,21 @@ def test_train_and_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (again.code, len(again.error_lines)) == (2, 2)
 
 
+def test_topics_with_texts_by_label_are_read_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics: dict[str, dict[str, list[str]]] = {}
+    for example in examples():
+        topics.setdefault(str(example.group), {}).setdefault(example.label, []).append(example.text)
+    data = tmp_path / "topics.json"
+    data.write_text(json.dumps([{"ent": name, **texts} for name, texts in topics.items()]), "utf-8")
+    out = tmp_path / "learned"
+    done = truing(["classifier", "train", str(data), "--out", str(out), "--json"], capsys)
+    assert done.code == 0, done.err
+    card = json.loads(done.out)["card"]
+    assert [card["data"][part]["n"] for part in ("train", "dev", "test")] == [96, 12, 12]
+
+
 def test_train_an_encoder(tmp_path: Path, bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = records(tmp_path / "moods.jsonl", n=40), tmp_path / "moods"
     done = truing(
