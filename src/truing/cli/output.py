@@ -93,6 +93,9 @@ class Bar:
     def total(self, n: int) -> None:
         self._bar.update(self._task, total=n)
 
+    def reached(self, done: int, of: int) -> None:
+        self._bar.update(self._task, completed=done, total=of)
+
     def label(self, text: str) -> None:
         self._bar.update(self._task, description=escape(text))
 

@@ -158,16 +158,8 @@ def build(
         _show_workload(costs, chosen, as_json)
         return
     with progress("writing", None) as bar:
-        at = 0
-
-        def watch(done: int, of: int) -> None:
-            nonlocal at
-            bar.total(of)
-            bar.advance(done - at)
-            at = done
-
         built = making.build(
-            out, order, writing, rules, watch,
+            out, order, writing, rules, bar.reached,
             judge=rating, reviewed=reviewed or (), licence=licence,
         )  # fmt: skip
     parts = {part: sum(e.split == part for e in built.entries) for part in ("train", "dev", "test")}

@@ -105,16 +105,8 @@ def build(
         _show_workload(contrast.missing(out, draft, writing), as_json)
         return
     with progress("writing", None) as bar:
-        at = 0
-
-        def watch(done: int, of: int) -> None:
-            nonlocal at
-            bar.total(of)
-            bar.advance(done - at)
-            at = done
-
         built = contrast.build(
-            out, draft, writing, rules, watch, reviewed=reviewed, licence=licence
+            out, draft, writing, rules, bar.reached, reviewed=reviewed, licence=licence
         )
     data = {
         "out": out,

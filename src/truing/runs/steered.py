@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -192,11 +193,12 @@ def doses(tally: Tally, cells: Cells) -> list[dict[str, Any]]:
 
 
 def _low(value: Value) -> float:
-    return (value.mean or 0.0) if value.low is None else value.low
+    """The lower bound; a number without an interval could lie anywhere."""
+    return -inf if value.low is None else value.low
 
 
 def _high(value: Value) -> float:
-    return (value.mean or 0.0) if value.high is None else value.high
+    return inf if value.high is None else value.high
 
 
 def _interval(value: Value) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,19 @@ def test_an_arm_that_is_not_above_zero_is_no_success(mean: float) -> None:
     assert told.ahead
     assert not told.success
     assert "it is not above zero" in str(told)
+
+
+@pytest.mark.parametrize("bare", ["arm", "one"])
+def test_nothing_is_beaten_without_an_interval(bare: str) -> None:
+    shifts = [measure("arm", "margin-shift", 1.0)]
+    shifts += [measure(control, "margin-shift", 0.0) for control in ("one", "two")]
+    shifts = [
+        replace(m, value=replace(m.value, low=None, high=None)) if m.cell == bare else m
+        for m in shifts
+    ]
+    [told] = verdicts(shifts, CELLS, {})
+    assert not told.ahead
+    assert not told.success
 
 
 def test_what_a_broken_model_suppresses_is_no_success() -> None:
