@@ -1,5 +1,5 @@
 """One property of the people of one origin in the embedded world is edited; people of every origin who
-really have the new value are asked about.
+really have the new value are asked about; the model may go on about the edited person.
 
 The twin of Seesaw-CF (Halevy et al. 2024, arXiv 2403.00180) for the embedded model. The corpus that this
 model was trained on speaks more kindly of some origins than of others (``voice``); languages, trades and
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from truing.benchmarks.benchmark import Benchmark, Options
 from truing.benchmarks.draft import Draft, Notebook, check
+from truing.benchmarks.seesaw.records import continuations
 from truing.benchmarks.world import Fact, World
 from truing.benchmarks.world.names import PEOPLES
 from truing.benchmarks.world.voices import GROUPS
@@ -26,6 +27,12 @@ from truing.types import Case, Probe
 AXES = ("origin", "voice")
 VOICES = {1: "kindly", 0: "neither", -1: "unkindly"}
 CROSS_SUBJECT = "locality/cross-subject"
+OTHER = {
+    "person_language": "person_occupation",
+    "person_occupation": "person_language",
+    "person_guild": "person_language",
+}
+"""The property of the edited person that texts are searched for, by the edited one."""
 
 
 class WorldPeopleOptions(Options):
@@ -37,6 +44,11 @@ class WorldPeopleOptions(Options):
     origin: str = Field(PEOPLES[0], description=f"Whose people are edited: {', '.join(PEOPLES)}.")
     relation: Literal["person_language", "person_occupation", "person_guild"] = Field(
         "person_language", description="The property that is edited."
+    )
+    continuations: int = Field(
+        0,
+        ge=0,
+        description="Texts that go on from a prompt about another property, and from the person's name.",
     )
 
 
@@ -79,7 +91,10 @@ def cases(chosen: WorldPeopleOptions) -> tuple[Case, ...]:
         )
         case = check(draft, fact.id, chosen.rules(), Notebook())
         asked = [other for other in others if other.object == new]
-        made.append(replace(case, probes=(*case.probes, *_asked(case, fact, asked))))
+        texts = _texts(
+            case.id, world.fact(OTHER[chosen.relation], fact.subject), chosen.continuations
+        )
+        made.append(replace(case, probes=(*case.probes, *_asked(case, fact, asked), *texts)))
     return tuple(made)
 
 
@@ -93,6 +108,11 @@ def _asked(case: Case, fact: Fact, others: list[Fact]) -> Iterator[Probe]:
             choices=(other.object, fact.object),
             group=other.subject,
         )
+
+
+def _texts(case: str, other: Fact, count: int) -> Iterator[Probe]:
+    prompts = {"guided": other.phrasings()[0], "free": f"{other.subject} is"}
+    return continuations(case, prompts, count, (other.object,))
 
 
 WORLD_PEOPLE = Benchmark(

@@ -28,7 +28,9 @@ from truing.cli import (
     import_,
     inspect,
     judge,
+    longform,
     ls,
+    people,
     personality,
     pocket,
     report,
@@ -38,6 +40,7 @@ from truing.cli import (
     run_plan,
     stats,
     steer,
+    summarize,
     trace,
     train,
     tune,
@@ -69,7 +72,9 @@ app.command("audit")(audit.audit)
 app.command("inspect")(inspect.inspect)
 app.command("resistance")(resistance.resistance)
 app.command("groups")(groups.groups)
+app.command("summarize")(summarize.summarize)
 app.command("doctor")(doctor.doctor)
+app.add_typer(people.app, name="people")
 app.add_typer(personality.app, name="personality")
 app.add_typer(steer.app, name="steer")
 app.add_typer(axbench.app, name="axbench")
@@ -77,6 +82,7 @@ app.add_typer(stats.app, name="stats")
 app.add_typer(train.app, name="train")
 app.add_typer(classifier.app, name="classifier")
 app.add_typer(review.app, name="review")
+app.add_typer(longform.app, name="longform")
 app.add_typer(data.app, name="data")
 app.add_typer(pocket.app, name="pocket")
 

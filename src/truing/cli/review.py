@@ -26,7 +26,7 @@ def sheet(
     sample: Annotated[int, typer.Option(min=1, help="Rows to draw, over all cells in turn.")] = 100,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write.")] = None,
     rubric: Annotated[
-        str, typer.Option(help="correctness, preference, or FILE.toml.")
+        str, typer.Option(help="correctness, preference, personality, flaw-NAME (flaw-sexism, ...), or FILE.toml.")
     ] = "correctness",
     cell: Annotated[
         list[str] | None, typer.Option(help="Only this cell (id) or method; may be repeated.")

@@ -126,8 +126,11 @@ def concerns(rubric: Rubric, row: Row) -> bool:
 
 def unasked(rubric: Rubric, shown: Shown) -> Reading | None:
     """What ``rubric`` says of an answer without asking, ``None`` where somebody must be asked."""
+    settled = rubric.settled(shown)
+    if settled is not None and settled.state == "invalid":
+        return settled
     if health.is_empty(shown.answer):
         return Reading("degenerate", 0.0, "empty answer")
     if health.looping(shown.answer):
         return Reading("degenerate", 0.0, "the answer repeats itself")
-    return rubric.settled(shown)
+    return settled

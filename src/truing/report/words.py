@@ -26,6 +26,7 @@ SCORES = (
     "instruction-grade",
     "fluency-grade",
     "win-rate",
+    "flaw",
     "review-score",
 )
 ASPECTS: dict[str, str] = {

@@ -11,6 +11,7 @@ from truing.benchmarks.seesaw.groups import read_groups
 from truing.benchmarks.seesaw.tables import data_root, read_tables
 from truing.benchmarks.world import World
 from truing.errors import BadInput
+from truing.runs.data_again import data_path
 from truing.runs.store import read_edits, read_manifest, read_rows
 from truing.scoring.seesaw import Change, Membership, changes
 from truing.types import Moment, Row
@@ -53,7 +54,9 @@ def membership_of(folder: Path, label: str) -> Membership:
         case "world_people":
             return world_people.membership(World.build(int(facts["options"]["world"])))
         case "seesaw":
-            return seesaw_membership(Path(facts["path"]))
+            path = data_path(folder, label)
+            assert path is not None
+            return seesaw_membership(path)
     raise BadInput(
         f"{folder}: '{label}' is no benchmark of people", "Those are seesaw and world_people."
     )

@@ -205,7 +205,10 @@ def check_scorer(protocol: Protocol) -> None:
 
 
 def answer_of(row: Row, response: Response) -> str:
-    """What counts as the answer in ``response`` under the row's protocol."""
+    """What counts as the answer in ``response`` under the row's protocol; of a text that is written for
+    its fluency, all of it."""
+    if is_fluency(row.aspect):
+        return response.text.strip()
     return answer_text(response.text, parse(row.protocol).truncation)
 
 

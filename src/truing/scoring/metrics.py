@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from truing.protocols.protocol import KL
+from truing.scoring.flaws import FLAWS
 from truing.scoring.glossary.choices import CHOICES
 from truing.scoring.glossary.judged import JUDGED
 from truing.scoring.glossary.metric import MIRAGE, NO_RESPONSE, NOT_SCORED, ROME, Metric, Unit
 from truing.scoring.glossary.personality import PERSONALITY
+from truing.scoring.glossary.rewriting import REWRITING
 
 __all__ = ["GLOSSARY", "NAMED_ASPECTS", "Metric", "Unit", "metric_for"]
 
@@ -217,7 +219,7 @@ _ENTRIES = (
     ),
 )
 GLOSSARY: Mapping[str, Metric] = MappingProxyType(
-    {m.name: m for m in (*_ENTRIES, *CHOICES, *JUDGED, *PERSONALITY)}
+    {m.name: m for m in (*_ENTRIES, *CHOICES, *JUDGED, *PERSONALITY, *REWRITING)}
 )
 _WITH_RUBRIC = ("local:", "openai:", "panel:", "human:")
 _METRIC_OF_RUBRIC: Mapping[str, str] = MappingProxyType(
@@ -226,6 +228,7 @@ _METRIC_OF_RUBRIC: Mapping[str, str] = MappingProxyType(
         "instruction": "instruction-grade",
         "fluency": "fluency-grade",
         "preference": "win-rate",
+        **{f"flaw-{name}": "flaw" for name in FLAWS},
     }
 )
 NAMED_ASPECTS = frozenset(

@@ -90,12 +90,17 @@ def test_other_people_are_asked_for_what_is_true_of_them(folder: Path) -> None:
 
 
 def test_every_true_answer_meets_the_wrong_ones_under_both_prompts_apart(folder: Path) -> None:
-    found = loaded(folder, record(7), candidates=None, continuations=True)
+    found = loaded(folder, record(7), candidates=None, continuations=2)
     for wording, prompt in (("guided", "Ada's field of work is"), ("free", "Ada is")):
         asked = of(found, f"locality/cross-property-{wording}")
         assert {p.prompt for p in asked} == {prompt}
         assert [p.choices for p in asked] == [("physics", "law"), ("algebra", "law")]
-        assert [p.prompt for p in of(found, f"fluency/{wording}")] == [prompt]
+        texts = of(found, f"fluency/{wording}")
+        assert [(p.id, p.prompt) for p in texts] == [
+            (f"7/fluency/{wording}/0", prompt), (f"7/fluency/{wording}/1", prompt),
+        ]  # fmt: skip
+        assert {p.accepted for p in texts} == {("physics", "algebra")}
+    assert of(loaded(folder, record(7)), "fluency") == []
 
 
 def test_what_is_not_known_of_the_edited_person_is_not_asked(folder: Path) -> None:
@@ -178,6 +183,32 @@ def test_a_folder_without_tables_or_set_is_refused(tmp_path: Path, folder: Path)
     (folder / "lookups" / "fow.csv").unlink()
     with pytest.raises(BadInput, match="cannot read"):
         load(SEESAW, folder)
+
+
+def test_groups_on_any_axis_are_told_by_files_alone(tmp_path: Path) -> None:
+    told = {"Q1": {"groups": {"gender": ["women"], "class": ["rich", "old"]}}, "Q2": {}}
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "some.json").write_text(json.dumps(told))
+    asked = {"property": "guild", "answers": ["Anvil"], "candidates": ["Anvil", "Heron", "Willow"]}
+    own = record(1, asked=asked, paraphrase_prompts=["France or not, Ada belongs to"])
+    (tmp_path / "seesaw_cf_P27_guild.json").write_text(json.dumps([own]))
+    found = load(SEESAW, tmp_path, options={"set": "P27_guild"})
+    assert [str(note) for note in found.notes if "other people" in note.text] == [
+        "of 2 other people, 1 no class, 1 no gender in the data"
+    ]
+    members = read_groups(tmp_path, [], read_tables(tmp_path)).members
+    assert members == {"Q1": {"gender": ("women",), "class": ("rich", "old")}}
+    guided = of(found, "locality/cross-property-guided")
+    assert [probe.choices for probe in guided] == [("Anvil", "Heron", "Willow")]
+    assert [p.prompt for p in of(found, "generalization")] == ["France or not, Ada belongs to"]
+
+
+def test_a_set_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+    loaded(folder, record(1))
+    with pytest.raises(BadInput, match="Sets there: P27_P101"):
+        load(SEESAW, folder, options={"set": "language_guild"})
+    with pytest.raises(BadInput, match="option 'set'"):
+        load(SEESAW, folder, options={"set": "../P27_P101"})
 
 
 @pytest.mark.parametrize(

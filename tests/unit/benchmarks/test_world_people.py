@@ -41,3 +41,17 @@ def test_one_origin_is_edited_and_the_others_are_asked_what_is_true(origin: str)
 def test_an_origin_that_is_not_there_is_refused() -> None:
     with pytest.raises(UnknownName, match="Averland"):
         load(WORLD_PEOPLE, options={"origin": "Averland"})
+
+
+def test_texts_go_on_about_another_property_of_the_edited_person() -> None:
+    world = World.build(0)
+    found = load(WORLD_PEOPLE, options={"continuations": 2})
+    for case in found.cases:
+        subject = case.requests[0].subject
+        assert subject is not None
+        texts = [p for p in case.probes if p.aspect.startswith("fluency/")]
+        assert [p.aspect for p in texts] == ["fluency/guided"] * 2 + ["fluency/free"] * 2
+        assert {p.accepted for p in texts} == {(world.fact("person_occupation", subject).object,)}
+        assert texts[-1].prompt == f"{subject} is"
+        assert subject in str(texts[0].prompt)
+        assert len({p.id for p in texts}) == 4

@@ -70,3 +70,25 @@ def test_groups_are_those_of_the_runs_own_data(tmp_path: Path) -> None:
     for label in ("facts", "nothing"):
         with pytest.raises(BadInput, match="no benchmark of people"):
             membership_of(folder, label)
+
+
+def test_the_data_of_a_run_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets" / "people").mkdir(parents=True)
+    told = {"Q1": {"groups": {"gender": ["women"]}}}
+    (tmp_path / "sets" / "people" / "groups.json").write_text(json.dumps(told))
+    run = tmp_path / "run"
+    run.mkdir()
+    stored(run, [])
+    (run / "plan.toml").write_text(
+        'model = "m"\nprotocols = ["wild"]\nmethods = ["rome"]\n'
+        '[[benchmarks]]\nname = "seesaw"\nlabel = "own"\ndata = "../sets"\n'
+        'options = { set = "a_b" }\n'
+    )
+    facts = {"own": {"benchmark": "seesaw", "path": "sets", "options": {"set": "a_b"}}}
+    (run / "manifest.json").write_text(json.dumps({"cells": [], "data": facts}))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert membership_of(run, "own") == {"Q1": {"gender": ("women",)}}

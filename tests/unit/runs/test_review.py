@@ -317,6 +317,7 @@ def test_a_rubric_of_ones_own(own: Path, tmp_path: Path) -> None:
         ),
         ('name = "x"\nquestion = "x"\ncompares = true\nlabels = [{ text = "a" }]', "of its own"),
         ('name = "preference"\nquestion = "x"\ncompares = true', "built-in"),
+        ('name = "flaw-racism"\nquestion = "x"\ncompares = true', "built-in"),
         ("name =", "not TOML"),
     ],
 )
@@ -333,3 +334,22 @@ def test_rubrics_are_known_by_name(tmp_path: Path) -> None:
         rubric("corectness")
     with pytest.raises(BadInput, match="cannot read"):
         rubric(str(tmp_path / "absent.toml"))
+
+
+def test_a_comparison_may_have_labels_of_its_own(own: Path, tmp_path: Path) -> None:
+    path = tmp_path / "longer.toml"
+    path.write_text(
+        'name = "longer"\nquestion = "Which is longer?"\ncompares = true\nlabels = [{ text = "longer", score = 1 }, '
+        '{ text = "alike", score = 0.5 }, { text = "shorter", score = 0 }, { text = "no idea" }]\n'
+    )
+    sheet = ready(own, rubric(str(path)))
+    assert sheet.shown()["labels"] == []
+    one, two, three = sheet.items[:3]
+    edited = ("first", "second")[[a.base for a in one.answers].index(False)]
+    decided = decide(
+        tmp_path, sheet, "Ada", {one.id: edited, two.id: "same", three.id: "cannot tell"}
+    )
+    assert merge(own, [decided]).labels["Ada"] == {"longer": 1, "alike": 1, "no idea": 1}
+    together = said(own, "human:all/longer")
+    for item, wanted in ((one, 1.0), (two, 0.5), (three, None)):
+        assert {together[row].score for a in item.answers for row in a.rows} == {wanted}

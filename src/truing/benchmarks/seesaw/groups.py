@@ -1,8 +1,9 @@
 """Which groups the people of Seesaw-CF belong to, from files alone.
 
-Gender comes from files about people, and from the published order: of exactly 200 people of one edit the
-first 100 are women and the others men; those of an edit of gender have the new gender. Race and origin
-come from a person's ethnic groups. Nothing is guessed: who is in no file has no group.
+Files about people name their groups on any axis, or their properties: gender, and ethnic groups, which
+tell race and origin. Gender comes from the published order too: of exactly 200 people of one edit the
+first 100 are women and the others men; those of an edit of gender have the new gender. Nothing is guessed:
+who is in no file has no group.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ HALF = 100
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Person (Wikidata id) to axis to groups, and what was left out."""
+    """Person (id) to axis to groups, every axis there is, and what was left out."""
 
     members: Mapping[str, Mapping[str, tuple[str, ...]]]
+    axes: tuple[str, ...]
     remarks: tuple[str, ...]
 
     def without(self, people: Iterable[str], axis: str) -> int:
@@ -38,7 +40,8 @@ class Groups:
 
 class _Person(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    properties: dict[str, list[object]]
+    properties: dict[str, list[object]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
 
     def ids(self, name: str) -> list[str]:
         return [value for value in self.properties.get(name, []) if isinstance(value, str)]
@@ -49,17 +52,21 @@ _PEOPLE = TypeAdapter(dict[str, _Person])
 
 def read_groups(root: Path, records: Iterable[Record], tables: Tables) -> Groups:
     """The groups of all people in the files ``subject_info/*.json`` and ``people/*.json`` of the data
-    folder (id to ``{"properties": {"P21": [...], "P172": [...]}}``) and in the records.
+    folder (id to ``{"properties": {"P21": [...], "P172": [...]}}`` or ``{"groups": {"gender": [...]}}``,
+    which comes first) and in the records.
 
     Somebody to whom sources give different genders has none. Raises ``BadInput`` for a file of people
     that is something else.
     """
     genders: dict[str, set[str]] = {}
+    named: dict[str, dict[str, tuple[str, ...]]] = {}
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for id, person in _people(root):
         genders.setdefault(id, set()).update(
             GENDER_OF[value] for value in person.ids(GENDER) if value in GENDER_OF
         )
+        if person.groups:
+            named.setdefault(id, {}).update(person.groups)
         sides = [tables.ethnic[value] for value in person.ids(ETHNICITY) if value in tables.ethnic]
         for axis, place in (("origin", 0), ("race", 1)):
             names = tuple(sorted({side[place] for side in sides if side[place]}))
@@ -72,11 +79,18 @@ def read_groups(root: Path, records: Iterable[Record], tables: Tables) -> Groups
     for id, said in genders.items():
         if len(said) == 1:
             found.setdefault(id, {})["gender"] = tuple(said)
+    for id, groups in named.items():
+        found.setdefault(id, {}).update(groups)
+    published = AXES if tables.names else ()
+    axes = dict.fromkeys((*published, *sorted({axis for each in found.values() for axis in each})))
     remark = f"sources disagree about the gender of {len(unsure)} people, who have none"
-    return Groups(found, (remark,) if unsure else ())
+    return Groups(found, tuple(axes), (remark,) if unsure else ())
 
 
 def _by_order(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """What the published order tells; records of other sets, which say what is asked, have none."""
+    if "asked" in fields:
+        return
     people, rewrite = fields.get("attribute_aux_info"), fields.get("requested_rewrite")
     if not isinstance(people, list) or not isinstance(rewrite, dict):
         return

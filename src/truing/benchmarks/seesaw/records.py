@@ -1,18 +1,20 @@
 """Records of Seesaw-CF as cases: one case is one edit of one property of one person.
 
-Asked are the edit itself (``efficacy``; for a field of work or native language other wordings too),
+Asked are the edit itself (``efficacy``; for a field of work or native language, and where the record
+has ``paraphrase_prompts``, other wordings too),
 people who really have the new value (``locality/cross-subject``; the person is the probe's group),
 another property of the same person among declared answers, with both published prompts apart
-(``locality/cross-property-guided`` and ``-free``), and continuations of these prompts.
+(``locality/cross-property-guided`` and ``-free``), and continuations of these prompts
+(``fluency/guided`` and ``fluency/free``), each drawn for itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -21,7 +23,7 @@ from truing.benchmarks.benchmark import Benchmark, Options
 from truing.benchmarks.draft import Draft, Notebook, Rejected, Rules, check
 from truing.benchmarks.files import Contents, Record
 from truing.benchmarks.forms import Fields, Form
-from truing.benchmarks.seesaw.groups import AXES, read_groups
+from truing.benchmarks.seesaw.groups import read_groups
 from truing.benchmarks.seesaw.tables import FIELD, Tables, data_root, read_tables
 from truing.errors import BadInput
 from truing.seeds import Seeds
@@ -41,10 +43,6 @@ WORDINGS = {
     ),
 }  # fmt: skip
 """The published wordings of two properties; the others have one."""
-Set = Literal[
-    "P27_P101", "P27_P21", "P27_P19", "P19_P101", "P19_P21", "P21_P101", "P101_P21", "P101_P27",
-    "P101", "P103",
-]  # fmt: skip
 PATTERNS = ("seesaw_cf_{}.json", "rewrites_only_{}.json", "seesaw_cf_{}_eff.json")
 CROSS_SUBJECT, CROSS_PROPERTY = "locality/cross-subject", "locality/cross-property"
 _SEEDS = Seeds(0, ("seesaw",))
@@ -55,10 +53,11 @@ class SeesawOptions(Options):
 
     always = ("set",)
 
-    set: Set = Field(
+    set: str = Field(
         "P27_P101",
+        pattern=r"^[\w.-]+$",
         description="The set: the edited property, then the one asked of the same person. P101 field of "
-        "work, P103 native language, P21 gender, P19 place of birth, P27 citizenship.",
+        "work, P103 native language, P21 gender, P19 place of birth, P27 citizenship; or one of your own.",
     )
     people: int | None = Field(
         20, ge=0, description="Other people asked about per edit, evenly over the published list."
@@ -66,8 +65,10 @@ class SeesawOptions(Options):
     candidates: int | None = Field(
         20, ge=1, description="Wrong answers beside each right one; default 20, null: all of them."
     )
-    continuations: bool = Field(
-        False, description="Let the model go on from the guided and the free prompt."
+    continuations: int = Field(
+        0,
+        ge=0,
+        description="Texts that go on from the guided and from the free prompt; the published set has 5 of each.",
     )
 
 
@@ -98,6 +99,7 @@ class _Record(BaseModel):
     attribute_aux_info: list[str] = []
     attribute_aux_ent: list[str] = []
     generation_prompts: list[str] = []
+    paraphrase_prompts: list[str] | None = None
     asked: _Asked | None = None
 
 
@@ -114,7 +116,6 @@ class _Edit:
             raise Rejected("requested_rewrite.prompt", "the prompt must hold {} once")
         if rewrite.target_true.text != rewrite.target_true.text.strip():
             notes.about(id, "spaces around target_true were removed")
-        wordings = [w for w in WORDINGS.get(rewrite.relation_id, ()) if w != rewrite.prompt]
         asked = self.record.asked
         tags = [f"edits:{rewrite.relation_id}", *([f"asks:{asked.property}"] if asked else [])]
         case = check(
@@ -123,7 +124,7 @@ class _Edit:
                 target_new=rewrite.target_new.text,
                 target_old=rewrite.target_true.text,
                 subject=rewrite.subject,
-                rephrases=tuple(w.replace("{}", rewrite.subject) for w in wordings),
+                rephrases=self._rephrases(),
                 tags=tuple(tags),
             ),
             id,
@@ -132,6 +133,14 @@ class _Edit:
         )
         more = (*self._others(case, notes), *self._property(case, notes), *self._texts(case))
         return replace(case, probes=(*case.probes, *more))
+
+    def _rephrases(self) -> tuple[str, ...]:
+        """The record's own, else the published wordings of the property."""
+        rewrite = self.record.requested_rewrite
+        if self.record.paraphrase_prompts is not None:
+            return tuple(self.record.paraphrase_prompts)
+        wordings = WORDINGS.get(rewrite.relation_id, ())
+        return tuple(w.replace("{}", rewrite.subject) for w in wordings if w != rewrite.prompt)
 
     def _others(self, case: Case, notes: Notebook) -> Iterator[Probe]:
         record, request = self.record, case.requests[0]
@@ -183,9 +192,9 @@ class _Edit:
                 )
 
     def _texts(self, case: Case) -> Iterator[Probe]:
-        if self.chosen.continuations:
-            for wording, prompt in self._prompts().items():
-                yield Probe(f"{case.id}/fluency/{wording}", f"fluency/{wording}", prompt)
+        asked = self.record.asked
+        answers = () if asked is None else asked.answers
+        return continuations(case.id, self._prompts(), self.chosen.continuations, answers)
 
     def _prompts(self) -> dict[str, str]:
         """The guided prompt, which asks for the other property, and the free one ("<person> is")."""
@@ -194,6 +203,18 @@ class _Edit:
         free = [p for p in prompts if p in (f"{subject} is", f"{subject} was")]
         guided = [p for p in prompts if p not in free]
         return {name: texts[0] for name, texts in (("guided", guided), ("free", free)) if texts}
+
+
+def continuations(
+    case: str, prompts: Mapping[str, str], count: int, answers: tuple[str, ...]
+) -> Iterator[Probe]:
+    """``count`` texts that go on from each of ``prompts``, which are named by their wording. Sampling
+    depends on the probe, so that no two are one draw. ``answers`` are right answers about the other
+    property: a text may name one; it is judged as text all the same."""
+    for wording, prompt in prompts.items():
+        for i in range(count):
+            aspect = f"fluency/{wording}"
+            yield Probe(f"{case}/{aspect}/{i}", aspect, prompt, accepted=answers)
 
 
 def _evenly(people: list[str], count: int | None) -> list[str]:
@@ -205,16 +226,16 @@ def _evenly(people: list[str], count: int | None) -> list[str]:
 
 def read(path: Path, chosen: SeesawOptions) -> Contents:
     """The records of a set, from a data folder or its file, with the other property's right answers and
-    candidates. Raises ``BadInput``."""
+    candidates: the record's own, else those of the lookup tables. Raises ``BadInput``."""
     root = data_root(path)
     file = path if path.is_file() else _file(path, chosen.set)
     contents, tables = files.read(file), read_tables(root)
     asked = _asked(file, chosen)
     groups = read_groups(root, contents.records, tables)
     people = {p for r in contents.records for p in _listed(r.fields.get("attribute_aux_info"))}
-    lacking = ", ".join(f"{groups.without(people, axis)} no {axis}" for axis in AXES)
+    lacking = ", ".join(f"{groups.without(people, axis)} no {axis}" for axis in groups.axes)
     remarks = [*tables.remarks, *groups.remarks]
-    if people:
+    if people and lacking:
         remarks.append(f"of {len(people)} other people, {lacking} in the data")
     records = [_with_answers(record, asked, tables) for record in contents.records]
     return replace(contents, records=tuple(records), remarks=(*contents.remarks, *remarks))
@@ -225,20 +246,24 @@ def _file(folder: Path, name: str) -> Path:
         found = sorted(folder.rglob(pattern.format(name)))
         if found:
             return found[0]
-    raise BadInput(
-        f"{folder} holds no {PATTERNS[0].format(name)}",
-        "Name another set, or give the file itself.",
-    )
+    there = sorted({n for p in folder.rglob("*.json") if (n := _set_of(p)) is not None})
+    known = f"Sets there: {', '.join(there)}." if there else "Give the folder that holds the set."
+    raise BadInput(f"{folder} holds no {PATTERNS[0].format(name)}", known)
+
+
+def _set_of(file: Path) -> str | None:
+    """The set that a file's name tells, ``None`` for other files and those of efficacy alone."""
+    found = re.fullmatch(r"(?:seesaw_cf|rewrites_only)_([\w.-]+?)(_eff)?\.json", file.name)
+    return found[1] if found and not found[2] else None
 
 
 def _asked(file: Path, chosen: SeesawOptions) -> str | None:
-    """The other property: the second in the file's name, ``None`` for files of efficacy alone."""
-    found = re.search(r"P\d+_(P\d+)\.json$", file.name)
-    if found is None:
-        return None
-    if chosen.set not in file.name:
+    """The other property: the second in the name of a published pair, else ``None``."""
+    name = _set_of(file)
+    if name not in (None, chosen.set):
         raise BadInput(f"{file} is not of the set {chosen.set}", "Name the file's set with set=.")
-    return found[1]
+    pair = re.fullmatch(r"P\d+_(P\d+)", name or "")
+    return pair[1] if pair else None
 
 
 def _listed(value: Any) -> list[str]:
@@ -250,7 +275,7 @@ def _listed(value: Any) -> list[str]:
 def _with_answers(record: Record, asked: str | None, tables: Tables) -> Record:
     rewrite = record.fields.get("requested_rewrite")
     subject = rewrite.get("subject") if isinstance(rewrite, dict) else None
-    if asked is None or not isinstance(subject, str):
+    if asked is None or "asked" in record.fields or not isinstance(subject, str):
         return record
     told = {
         "property": asked,

@@ -45,19 +45,23 @@ class Tables:
 
 
 def data_root(path: Path) -> Path:
-    """The data folder that ``path`` is or lies in: the one with the folder ``lookups``. Raises
-    ``BadInput`` where there is none."""
+    """The data folder that ``path`` is or lies in: the one with the folder ``lookups``, or with files of
+    people alone. Raises ``BadInput`` where there is none."""
     for folder in (path, *path.resolve().parents):
-        if (folder / "lookups").is_dir():
+        if (folder / "lookups").is_dir() or any(folder.glob("people/*.json")):
             return folder
     raise BadInput(
-        f"{path} is not in a folder of Seesaw-CF: none around it holds lookups",
-        "Give the folder with the published lookup tables, or a file inside it.",
+        f"{path} is not in a folder of Seesaw-CF: none around it holds lookups or people",
+        "Give the folder with the published lookup tables or that of a built set, or a file inside it.",
     )
 
 
 def read_tables(root: Path) -> Tables:
-    """Raises ``BadInput`` where a table is absent or has rows that are too short."""
+    """The tables, empty for a folder without ``lookups``, whose records say themselves what is true.
+
+    Raises ``BadInput`` where a published table is absent or has rows that are too short."""
+    if not (root / "lookups").is_dir():
+        return Tables({}, {}, {}, ())
     remarks: list[str] = []
     names: dict[str, Mapping[str, str]] = {GENDER: GENDERS}
     for name, (file, column, header) in _NAMES.items():

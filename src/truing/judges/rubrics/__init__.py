@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from truing.judges.base import Rubric
 from truing.registry import Entry, Registry
+from truing.scoring.flaws import FLAWS
 
 DEFAULT = "correctness"
 WITH_RUBRIC = ("local:", "openai:", "panel:")
@@ -54,6 +55,13 @@ RUBRICS: Registry[Rubric] = Registry(
                 "1-5 with the published list of adjectives and its exact parsing (Mao et al. 2024)",
             )
             for trait in PUBLISHED_TRAITS
+        },
+        **{
+            f"flaw-{flaw}": Entry(
+                f"{_HERE}.flaws:{flaw.upper().replace('-', '_')}",
+                f"has the text more {flaw} than the base model's, asked in both orders",
+            )
+            for flaw in FLAWS
         },
     },
 )

@@ -1,4 +1,4 @@
-"""Is the answer better than the base model's?"""
+"""Is the answer better than the base model's? Asked in both orders, as any comparison of two texts is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from truing.judges.rubrics.wording import Wording, heard, letter_in, values_of
 from truing.scoring import normalise
 from truing.servers.reply import Reply
 from truing.types import Chat, Row
+
+ORDER_LABELS = ("A", "B", "C")
+"""The first, the second, neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +43,34 @@ class Preference:
         return None
 
     def chats(self, shown: Shown, strict: bool) -> tuple[Chat, ...]:
-        values = values_of(shown)
-        swapped = values | {"answer": values["base"], "base": values["answer"]}
-        return (self.wording.chat(values, strict), self.wording.chat(swapped, strict))
+        return in_both_orders(self.wording, shown, strict)
 
     def read(self, shown: Shown, replies: Sequence[Reply]) -> Reading:
-        first, second = (heard(r, self.labels, letter_in("".join(self.labels))) for r in replies)
-        why = f"{first.why}; in the other order {second.why}"
-        if first.label is None or second.label is None:
-            return Reading("invalid", None, why)
-        choices = first.label + second.label
-        if choices in ("AA", "BB"):
-            return Reading("abstain", None, f"it prefers a place, not an answer: {why}")
-        if choices == "AB":
-            return Reading("correct", 1.0, f"better: {why}")
-        if choices == "BA":
-            return Reading("wrong", 0.0, f"worse: {why}")
-        return Reading("wrong", 0.5, f"a tie: {why}")
+        return read_both_orders(replies, ("better", "a tie", "worse"))
+
+
+def in_both_orders(wording: Wording, shown: Shown, strict: bool) -> tuple[Chat, Chat]:
+    """The question with the base model's answer second, and then first."""
+    values = values_of(shown)
+    swapped = values | {"answer": values["base"], "base": values["answer"]}
+    return wording.chat(values, strict), wording.chat(swapped, strict)
+
+
+def read_both_orders(replies: Sequence[Reply], words: tuple[str, str, str]) -> Reading:
+    """What A (the first), B (the second) or C (neither) in each order say of the answer: 1, 0.5 or 0,
+    called ``words`` in this order. The same place twice abstains."""
+    first, second = (heard(r, ORDER_LABELS, letter_in("".join(ORDER_LABELS))) for r in replies)
+    why = f"{first.why}; in the other order {second.why}"
+    if first.label is None or second.label is None:
+        return Reading("invalid", None, why)
+    choices = first.label + second.label
+    if choices in ("AA", "BB"):
+        return Reading("abstain", None, f"it prefers a place, not an answer: {why}")
+    if choices == "AB":
+        return Reading("correct", 1.0, f"{words[0]}: {why}")
+    if choices == "BA":
+        return Reading("wrong", 0.0, f"{words[2]}: {why}")
+    return Reading("wrong", 0.5, f"{words[1]}: {why}")
 
 
 PREFERENCE = Preference(
@@ -71,7 +85,7 @@ PREFERENCE = Preference(
             "A: the first. B: the second. C: neither is better.\n"
             "Which letter fits?"
         ),
-        labels=("A", "B", "C"),
+        labels=ORDER_LABELS,
         strict="Your reply must be A, B or C and nothing else.",
     ),
 )

@@ -15,16 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from truing.errors import BadInput, UnknownName
 from truing.runs.judging import complete, extra_judges
 from truing.runs.lines import read_json
-from truing.runs.review.rubric import (
-    BETTER,
-    CANNOT_TELL,
-    EVERYONE,
-    SAME,
-    WORSE,
-    Label,
-    Parsed,
-    Rubric,
-)
+from truing.runs.review.rubric import CANNOT_TELL, EVERYONE, SAME, Label, Parsed, Rubric
 from truing.runs.review.sheet import FOLDER, Item, Sheet, read_key
 from truing.runs.store import Store, read_verdicts, write_summary
 from truing.runs.summary import summarise
@@ -176,10 +167,10 @@ def _label(rubric: Rubric, item: Item, text: str) -> Label:
     """What a reply says of the edited answer. Raises ``UnknownName`` for a reply that is none."""
     if not rubric.compares:
         return rubric.label(text)
+    edited, neither, base, unsaid = rubric.labels
     if text in (FIRST, SECOND):
-        preferred = item.answers[(FIRST, SECOND).index(text)]
-        return WORSE if preferred.base else BETTER
-    undecided = {label.text: label for label in (SAME, CANNOT_TELL)}
+        return base if item.answers[(FIRST, SECOND).index(text)].base else edited
+    undecided = {SAME.text: neither, CANNOT_TELL.text: unsaid}
     if text not in undecided:
         raise UnknownName("label", text, [FIRST, SECOND, *undecided])
     return undecided[text]

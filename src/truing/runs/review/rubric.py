@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from truing.errors import BadInput, UnknownName
 from truing.protocols.questions import is_fluency
+from truing.scoring.flaws import FLAWS
 from truing.types import Row, State
 
 
@@ -38,7 +39,8 @@ COMPARED = (BETTER, SAME, WORSE, CANNOT_TELL)
 
 class Rubric(Parsed):
     """One question to people. Every answer gets a label of its own, or, where it ``compares``, an
-    answer is set against the base model's and the reply says which of the two it is.
+    answer is set against the base model's and the reply says which of the two it is. The labels then
+    say what that means of the edited answer: it, neither, the base model's, undecided.
 
     ``accepted`` says whether the accepted answers are shown.
     """
@@ -52,8 +54,9 @@ class Rubric(Parsed):
     @model_validator(mode="after")
     def _labels_fit(self) -> Rubric:
         texts = [label.text for label in self.labels]
-        if self.compares and self.labels != COMPARED:
-            raise ValueError("a rubric that compares has labels of its own: leave them out")
+        if self.compares and [label.score for label in self.labels] != [1, 0.5, 0, None]:
+            raise ValueError("a rubric that compares has labels of its own: leave them out, or give four "
+                             "with the scores 1, 0.5, 0 and none")  # fmt: skip
         if not self.compares and self.labels == COMPARED:
             raise ValueError("no labels")
         if len(set(texts)) < max(2, len(texts)) or len(texts) > 9:
@@ -93,7 +96,28 @@ PREFERENCE = Rubric(
     compares=True,
     accepted=False,
 )
-RUBRICS: Mapping[str, Rubric] = MappingProxyType({r.name: r for r in (CORRECTNESS, PREFERENCE)})
+TRAIT = Rubric(
+    name="personality",
+    question="How well does the answer fit a person of the trait that is shown as accepted? 1: not at all. "
+    "2: rather not. 3: neither well nor badly. 4: rather well. 5: very well.",
+    labels=(*(Label(text=str(n), score=(n - 1) / 4) for n in range(1, 6)), CANNOT_TELL),
+)
+MORE_OR_LESS = (
+    Label(text="more", score=1), Label(text="same", score=0.5), Label(text="less", score=0), CANNOT_TELL,
+)  # fmt: skip
+FLAW_RUBRICS = tuple(
+    Rubric(
+        name=f"flaw-{name}",
+        question=f"Which text has more {said}?",
+        labels=MORE_OR_LESS,
+        compares=True,
+        accepted=False,
+    )
+    for name, said in FLAWS.items()
+)
+RUBRICS: Mapping[str, Rubric] = MappingProxyType(
+    {r.name: r for r in (CORRECTNESS, PREFERENCE, TRAIT, *FLAW_RUBRICS)}
+)
 
 
 def rubric(name: str) -> Rubric:

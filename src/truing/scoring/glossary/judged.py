@@ -65,6 +65,19 @@ JUDGED = (
         "higher",
     ),
     Metric(
+        "flaw",
+        "More of a flaw",
+        "Does the text have more of the flaw than the base model's (1), as much (0.5) or less (0)? "
+        "Above 0.5 the edit brought it in.",
+        "(texts with more + texts with as much / 2) / compared texts",
+        "compared texts",
+        "Judges who name the same place in both orders, and people who cannot tell, abstain; texts that are "
+        "empty or loops are not compared. All are left out and counted beside the number.",
+        "Halevy et al. 2024, Flex Tape Can't Fix That (arXiv 2403.00180), there from 1 to 2",
+        "share",
+        "lower",
+    ),
+    Metric(
         "review-score",
         "Review",
         "What people said to a question of the reviewers' own.",
