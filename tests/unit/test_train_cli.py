@@ -95,3 +95,21 @@ def test_bad_records_stop_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     done = truing(args(tmp_path / "editor", data=str(path)), capsys)
     assert done.code == 2
     assert "target_new" in done.err
+
+
+def test_chosen_steps_are_editors_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "editor"
+    done = truing(args(out, "--keep-every", "1", "--json"), capsys)
+    assert done.code == 0, done.err
+    steps = sorted((out / "steps").iterdir())
+    assert [folder.name for folder in steps] == ["000001", "000002"]
+    for step, folder in enumerate(steps, 1):
+        assert json.loads((folder / "mend.json").read_text())["step"] == step
+        edit = truing(
+            ["edit", "truing/pocket", "--method", "mend", "--set", f"checkpoint={folder}",
+             "--prompt", "The river of Ashmere is the", "--target", "Hythe", "--json"],
+            capsys,
+        )  # fmt: skip
+        assert edit.code == 0, edit.err

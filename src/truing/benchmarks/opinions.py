@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -18,10 +18,15 @@ from truing.benchmarks.subjects import occurrences
 from truing.seeds import Seeds
 from truing.types import Case, EditRequest, Probe
 
+if TYPE_CHECKING:
+    from truing.benchmarks.nearness import Nearness
+
 EFFICACY, LEAKAGE, LOCALITY = "efficacy", "leakage", "locality"
 REPHRASED, LATER = "generalization", "persistence"
 SUCCESS, DRAWDOWN = "preference/es", "drawdown"
 TRAIT, TOPIC = "trait:", "topic:"
+EACH = "each"
+"""The target that stands for every trait of a topic."""
 Recognised = Callable[[str, str], tuple[str, ...]]
 """Of a topic and a trait: what an answer is accepted by; the name of the trait comes first."""
 
@@ -30,7 +35,9 @@ class OpinionOptions(Options):
     """What is told, how it is asked, and which other topics should stay as they are."""
 
     target: str | None = Field(
-        None, description="Trait that every topic is edited towards; null: each topic's own."
+        None,
+        description="Trait that every topic is edited towards; null: each topic's own; each: every "
+        "trait of a topic, in a case of its own.",
     )
     examples: int = Field(1, ge=1, description="Opinions of the target trait that are told.")
     score_told: bool = Field(False, description="Opinions that were told are also scored.")
@@ -42,10 +49,11 @@ class OpinionOptions(Options):
     turns: int = Field(
         0, ge=0, description="Turns after the answer in which the topic is asked about again."
     )
-    outer: Literal["next", "random", "same-trait"] = Field(
+    outer: Literal["next", "random", "same-trait", "nearest"] = Field(
         "next",
-        description="Other topics asked about: those that follow (one, as published), drawn ones, or "
-        "drawn ones with the same target trait.",
+        description="Other topics asked about: those that follow (one, as published), drawn ones, "
+        "drawn ones with the same target trait, or the nearest, which is hard: those whose opinions "
+        "share the rarest words, and whose names share letters.",
     )
     outer_topics: int = Field(1, ge=1, description="How many other topics are asked about.")
     draw: int = Field(0, description="Another number draws other targets, questions and topics.")
@@ -190,9 +198,11 @@ def asked_together(
         selected: Sequence[Case], usable: Sequence[Case], chosen: OpinionOptions
     ) -> list[Case]:
         place = {case.id: number for number, case in enumerate(usable)}
+        topics = [tagged(case, TOPIC) for case in usable]
+        near = _nearness(usable) if chosen.outer == "nearest" else None
         found = []
         for case in selected:
-            others = _outer(case, place[case.id], usable, chosen)
+            others = _outer(case, place[case.id], usable, topics, near, chosen)
             own = (probe for probe in case.probes if probe.aspect != DRAWDOWN)
             asked = (
                 probe for other in others for probe in _of_other(case, other, recognised)
@@ -203,12 +213,35 @@ def asked_together(
     return together
 
 
-def _outer(case: Case, place: int, usable: Sequence[Case], chosen: OpinionOptions) -> list[Case]:
-    """``chosen.outer_topics`` other topics, each once; all that there are where they are fewer."""
-    after = [*usable[place + 1 :], *usable[:place]]
-    topics = {tagged(other, TOPIC): other for other in reversed(after)}
-    topics.pop(tagged(case, TOPIC), None)
-    others = [other for other in after if topics.get(tagged(other, TOPIC)) is other]
+def _nearness(usable: Sequence[Case]) -> Nearness:
+    """Each topic once, with the opinions of all traits: those that it is asked about with ``drawdown``."""
+    from truing.benchmarks.nearness import Described, Nearness
+
+    said = {
+        tagged(case, TOPIC): tuple(p.reference or "" for p in case.probes if p.aspect == DRAWDOWN)
+        for case in usable
+    }
+    return Nearness([Described(topic, texts) for topic, texts in said.items()])
+
+
+def _outer(
+    case: Case,
+    place: int,
+    usable: Sequence[Case],
+    topics: Sequence[str],
+    near: Nearness | None,
+    chosen: OpinionOptions,
+) -> list[Case]:
+    """``chosen.outer_topics`` other topics, each once; all that there are where they are fewer.
+    ``topics``: of each usable case; ``near``: how near these are, where that decides."""
+    first: dict[str, int] = {}
+    for at in (*range(place + 1, len(usable)), *range(place)):
+        first.setdefault(topics[at], at)
+    first.pop(topics[place], None)
+    if near is not None:
+        nearest = near.nearest(topics[place], first)
+        return [usable[first[topic]] for topic in nearest[: chosen.outer_topics]]
+    others = [usable[at] for at in first.values()]
     if chosen.outer == "same-trait":
         others = [other for other in others if tagged(other, TRAIT) == tagged(case, TRAIT)]
     if chosen.outer == "next":

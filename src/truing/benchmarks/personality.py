@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,9 @@ from pydantic import BaseModel, Field
 from truing.benchmarks import files
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Rejected
-from truing.benchmarks.files import Contents
-from truing.benchmarks.forms import Fields, Form
-from truing.benchmarks.opinions import OpinionOptions, Opinions, asked_together, target_of
+from truing.benchmarks.files import Contents, Record
+from truing.benchmarks.forms import Fields, Form, id_field
+from truing.benchmarks.opinions import EACH, OpinionOptions, Opinions, asked_together, target_of
 from truing.errors import BadInput
 
 QUESTIONS = (
@@ -67,16 +68,32 @@ class _Topic(BaseModel):
 
 def read(path: Path, chosen: PersonalityOptions) -> Contents:
     """The topics of a file, or of a folder's file of ``chosen.split`` (``val.json`` is dev's other
-    name). Raises ``BadInput``."""
+    name); with the target ``each``, a topic once for each of its traits. Raises ``BadInput``."""
+    contents = files.read(_file(path, chosen))
+    if chosen.target != EACH:
+        return contents
+    return replace(contents, records=tuple(r for each in contents.records for r in _by_trait(each)))
+
+
+def _by_trait(record: Record) -> Iterator[Record]:
+    name, texts = _name(record.fields), texts_of(record.fields)
+    if name is None or not texts:
+        yield record  # whoever makes a case of it says why there is none
+    for trait in texts if name is not None else ():
+        own = {"id": f"{name}/{trait}", "target_per": trait}
+        yield replace(record, fields={**record.fields, **own})
+
+
+def _file(path: Path, chosen: PersonalityOptions) -> Path:
     if not path.is_dir():
-        return files.read(path)
+        return path
     names = NAMES[chosen.split]
     there = [path / name for name in names if (path / name).is_file()]
     if not there:
         raise BadInput(
             f"{path} holds no {' or '.join(names)}", "Pass the file itself, or name another split."
         )
-    return files.read(there[0])
+    return there[0]
 
 
 def texts_of(fields: Fields) -> dict[str, tuple[str, ...]]:
@@ -104,7 +121,8 @@ def _opinions(fields: Fields, chosen: PersonalityOptions) -> Opinions:
         raise Rejected("texts", "two traits with lists of opinions are needed")
     if chosen.drop_leaks:
         texts = {trait: tuple(t for t in ts if not leaks(t)) for trait, ts in texts.items()}
-    target = chosen.target or record.target_per or target_of(topic, list(texts), chosen)
+    fixed = None if chosen.target == EACH else chosen.target
+    target = fixed or record.target_per or target_of(topic, list(texts), chosen)
     return Opinions(topic, texts, target, QUESTIONS, _named, chosen)
 
 
@@ -128,6 +146,10 @@ def _name(fields: Fields) -> str | None:
     return None
 
 
+def _ident(fields: Fields) -> str | None:
+    return id_field(fields) or _name(fields)
+
+
 def topics(contents: Contents) -> Iterable[tuple[str, dict[str, tuple[str, ...]]]]:
     """Each topic of a file with its opinions by trait. Raises ``BadInput`` for a record that is none."""
     for record in contents.records:
@@ -146,9 +168,9 @@ PERSONALITY = Benchmark(
     paper="Mao et al. 2024, arXiv 2310.02168",
     options=PersonalityOptions,
     read=read,
-    forms=(Form("personality-edit", (("ent",),), _opinions, _name, _remarks),),
+    forms=(Form("personality-edit", (("ent",),), _opinions, _ident, _remarks),),
     training=PersonalityOptions.model_validate(
-        {"split": "train", "templates": "all", "outer": "random", "outer_topics": 2}
+        {"split": "train", "target": EACH, "templates": "all", "outer": "random", "outer_topics": 2}
     ),
     together=asked_together(_named),
 )

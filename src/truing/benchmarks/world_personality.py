@@ -16,7 +16,7 @@ from pydantic import Field
 
 from truing.benchmarks.benchmark import Benchmark
 from truing.benchmarks.draft import Notebook
-from truing.benchmarks.opinions import OpinionOptions, Opinions, asked_together
+from truing.benchmarks.opinions import EACH, OpinionOptions, Opinions, asked_together
 from truing.benchmarks.world.voices import (
     OPINION_QUESTIONS,
     TOPICS,
@@ -56,9 +56,9 @@ def cases(chosen: WorldPersonalityOptions) -> tuple[Case, ...]:
     No topic is both in the held-out part and in the other.
     Raises ``UnknownName`` for a target that is no trait of the world.
     """
-    if chosen.target is not None and chosen.target not in BY_NAME:
+    if chosen.target is not None and chosen.target not in (EACH, *BY_NAME):
         raise UnknownName("trait", chosen.target, BY_NAME)
-    wanted = TRAITS if chosen.target is None else (BY_NAME[chosen.target],)
+    wanted = TRAITS if chosen.target in (None, EACH) else (BY_NAME[chosen.target],)
     made = [
         _case(topic, trait, chosen)
         for topic, trait in product(TOPICS, wanted)

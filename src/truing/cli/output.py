@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
@@ -33,6 +34,12 @@ Plugin = Annotated[
         "--plugin", help="Python file that registers methods or benchmarks. Runs its code."
     ),
 ]
+
+
+FRAME = 3
+"""Characters of a column's border and of the spaces beside it."""
+WHOLE = 16
+"""A line of a cell up to so long is not broken."""
 
 
 def stdout() -> Console:
@@ -79,6 +86,39 @@ def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def fitting_tables(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int
+) -> list[Table]:
+    """The table in parts of at most ``width`` characters, so that no word is broken: what does not fit
+    follows below, with the first column again. A column that is wider alone is folded."""
+    needs = [
+        max(map(_needed, (column, *(row[i] for row in rows)))) + FRAME
+        for i, column in enumerate(columns)
+    ]
+    parts: list[list[int]] = [[]]
+    for i in range(1, len(columns)):
+        if parts[-1] and needs[0] + sum(needs[j] for j in parts[-1]) + needs[i] + 1 > width:
+            parts.append([])
+        parts[-1].append(i)
+    return [
+        rows_table(
+            title if number == 0 else "",
+            [columns[i] for i in (0, *part)],
+            [[row[i] for i in (0, *part)] for row in rows],
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _needed(text: str) -> int:
+    """Characters that it takes at least: a short line stays whole, a longer one breaks between words."""
+    lines = text.split("\n")
+    return max(
+        cell_len(line) if cell_len(line) <= WHOLE else max(map(cell_len, line.split() or [""]))
+        for line in lines
+    )
 
 
 class Bar:

@@ -82,5 +82,5 @@ def _told(value: Value) -> str:
     if value.mean is None:
         return "—"
     if value.low is None or value.high is None:
-        return f"{value.mean:.2f}"
-    return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"
+        return f"{value.mean:z.2f}"
+    return f"{value.mean:z.2f} [{value.low:z.2f}, {value.high:z.2f}]"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli.output import AsJson, emit, note, rows_table, stdout
+from truing.cli.output import AsJson, emit, fitting_tables, note, rows_table, stdout
+from truing.cli.personality_tables import Table, records, write_csv
 
 if TYPE_CHECKING:
     from truing.report.personalities import PersonaArm
@@ -30,16 +30,12 @@ class What(StrEnum):
     CASES = "cases"
     MATRIX = "trait-matrix"
     CORRELATION = "trait-correlation"
+    AGREEMENT = "agreement"
+    STEPS = "steps"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Strings to print; ``notes`` say what is not in the numbers."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
+BY_FIRST_COLUMN = (What.TABLE2, What.STEPS, What.FLUENCY, What.MATRIX, What.CORRELATION)
+"""Tables whose first column says what a row is: in a narrow window they are shown in parts."""
 
 
 def report(
@@ -48,6 +44,13 @@ def report(
     topic: Annotated[str | None, typer.Option(help="For cases: only cases of this topic.")] = None,
     size: Annotated[int, typer.Option(min=1, help="For phrases: words in a phrase.")] = 3,
     most: Annotated[int, typer.Option(min=1, help="For phrases: this many per arm.")] = 8,
+    human: Annotated[
+        Path | None,
+        typer.Option(
+            help="For agreement: CSV with case, arm, unedited, edited (1 to 5) and, if you like, "
+            "annotator. Without it, what was merged by truing review."
+        ),
+    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write the tables' rows to this file.")
     ] = None,
@@ -56,24 +59,38 @@ def report(
     """Tables of a run of personality edits: who shows which trait, and what else changed.
 
     The numbers come from stored rows and verdicts; nothing is generated or judged again. Accuracy and
-    TPEI need a classifier among the run's judges, PAE and trait-matrix a judge that rates.
+    TPEI need a classifier among the run's judges, PAE, agreement and trait-matrix a judge that rates;
+    steps, arms that use several checkpoints of one training.
     """
     from truing.errors import BadInput
 
-    tables = _tables(run, what, topic, size, most)
+    if human is not None and what is not What.AGREEMENT:
+        raise BadInput(f"--human is of no use for {what}", "Give --what agreement with it.")
+    if what is What.AGREEMENT:
+        from truing.cli.personality_agreement import agreement_tables
+
+        tables = agreement_tables(run, human)
+    else:
+        tables = _tables(run, what, topic, size, most)
     if not any(table.rows for table in tables):
         raise BadInput(
             f"{run} has nothing for {what}",
-            "Judge it first: truing judge RUN --with classifier:FOLDER, or --with M/personality.",
+            "Give a method several checkpoints of one training: truing train METHOD ... --keep-every N."
+            if what is What.STEPS
+            else "Judge it first: truing judge RUN --with classifier:FOLDER, or --with M/personality.",
         )
     if csv_file is not None:
-        _write(csv_file, tables)
+        write_csv(csv_file, tables)
         note(f"rows: {csv_file}")
     if as_json:
-        emit([_record(table) for table in tables], "", True)
+        emit(records(run, tables), "", True)
         return
     for table in tables:
-        stdout().print(rows_table(table.title, table.columns, table.rows))
+        if what in BY_FIRST_COLUMN:
+            for part in fitting_tables(table.title, table.columns, table.rows, stdout().width):
+                stdout().print(part)
+        else:
+            stdout().print(rows_table(table.title, table.columns, table.rows))
         for text in table.notes:
             note(text)
 
@@ -81,14 +98,20 @@ def report(
 def _tables(run: Path, what: What, topic: str | None, size: int, most: int) -> list[Table]:
     if what in (What.TABLE2, What.CONFUSION, What.METRICS):
         of_arms = {What.TABLE2: _table2, What.CONFUSION: _confusion, What.METRICS: _metrics}[what]
-        return [table for title, arms in _arms(run) for table in of_arms(title, arms)]
+        return [
+            replace(table, cells={name: (arm.cell,) for arm in arms for name in _names(arm)})
+            for title, arms in _arms(run)
+            for table in of_arms(title, arms)
+        ]
+    if what is What.STEPS:
+        return _steps(run)
     from truing.runs.trait_answers import answers
 
     by_setting: dict[str, list[Answer]] = {}
     for answer in answers(run):
         by_setting.setdefault(answer.setting, []).append(answer)
     return [
-        replace(table, title=f"{setting} · {table.title}")
+        replace(table, title=f"{setting} · {table.title}", cells=_cells(found))
         for setting, found in by_setting.items()
         for table in _of_answers(found, what, topic, size, most)
     ]
@@ -124,6 +147,18 @@ def _arms(run: Path) -> list[tuple[str, list[PersonaArm]]]:
     return [(title, arms) for title, arms in found if arms]
 
 
+def _names(arm: PersonaArm) -> tuple[str, str]:
+    """An arm's, and the unedited model's in the main table."""
+    return arm.label, f"{arm.label} (before)"
+
+
+def _cells(found: Sequence[Answer]) -> dict[str, tuple[str, ...]]:
+    cells: dict[str, dict[str, None]] = {}
+    for answer in found:
+        cells.setdefault(answer.arm, {})[answer.cell] = None
+    return {arm: tuple(ids) for arm, ids in cells.items()}
+
+
 def _table2(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
     from truing.report.personality_table import persona_tables
 
@@ -136,8 +171,27 @@ def _table2(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
                 for label, _, cells in made.lines
             ),
             made.notes,
+            made.judge,
         )
         for made in persona_tables(arms)
+    ]
+
+
+def _steps(run: Path) -> list[Table]:
+    from truing.report.personality_steps import by_step
+    from truing.runs.store import read_edits, read_manifest
+
+    cells = {str(cell["id"]): cell for cell in read_manifest(run).get("cells", ())}
+    edits = tuple(read_edits(run))
+    return [
+        replace(
+            table,
+            columns=("Step", *table.columns[1:]),
+            cells={name: (arm.cell,) for arm in of_steps for name in _names(arm)},
+        )
+        for title, arms in _arms(run)
+        for method, of_steps in by_step(arms, cells, edits)
+        for table in _table2(f"{title} · {method}", of_steps)
     ]
 
 
@@ -180,7 +234,7 @@ def _base_traits(found: Sequence[Answer]) -> list[Table]:
             low, high = wilson(count / n, n, CONFIDENCE)
             rows.append((trait, str(count), f"{count / n:.3f} [{low:.3f}, {high:.3f}]"))
         title = f"the unedited model's {n} answers, as {judge} hears them"
-        tables.append(Table(title, ("trait", "n", "share"), tuple(rows)))
+        tables.append(Table(title, ("trait", "n", "share"), tuple(rows), judge=judge))
     return tables
 
 
@@ -265,6 +319,7 @@ def _matrix(found: Sequence[Answer]) -> list[Table]:
                 )
                 for target, means in made.means.items()
             ),
+            judge=made.judge,
         )
         for made in trait_matrices(found)
     ]
@@ -276,8 +331,12 @@ def _correlation(found: Sequence[Answer]) -> list[Table]:
     return [
         Table(
             f"Pearson's r of ratings by {made.judge}, over answers of all arms",
-            ("trait", *made.pearson),
-            tuple((a, *map(_number, line.values())) for a, line in made.pearson.items()),
+            ("trait", "n", *made.pearson),
+            tuple(
+                (a, str(sum(made.n.values())), *map(_number, line.values()))
+                for a, line in made.pearson.items()
+            ),
+            judge=made.judge,
         )
         for made in trait_matrices(found)
     ]
@@ -292,16 +351,3 @@ def _texts(found: Sequence[Answer]) -> dict[str, list[str]]:
 
 def _number(x: float | None) -> str:
     return "—" if x is None else f"{x:.2f}"
-
-
-def _record(table: Table) -> dict[str, Any]:
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    return {"title": table.title, "rows": rows, "notes": table.notes}
-
-
-def _write(path: Path, tables: Sequence[Table]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        for table in tables:
-            writer.writerow(("table", *table.columns))
-            writer.writerows((table.title, *row) for row in table.rows)

@@ -59,6 +59,10 @@ ReadAs = Annotated[
     str, typer.Option(help="How the file is read: custom, zsre, counterfact, personality, ...")
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Updates at most.")]
+KeepEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="Also keep the editor every so many updates: OUT/steps/000100, ..."),
+]
 Layers = Annotated[str | None, typer.Option(help="Edited layers: 3,4,5 or 3-5.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Another setting: key=value (TOML).")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most this many records.")]
@@ -75,6 +79,7 @@ def mend(
     out: Out,
     benchmark: ReadAs = "custom",
     steps: Steps = None,
+    keep_every: KeepEvery = None,
     layers: Layers = None,
     settings: Set = None,
     limit: Limit = None,
@@ -91,7 +96,7 @@ def mend(
     from truing.methods.training.mend_settings import parse
 
     part, loaded = _cases(data, benchmark, limit, seed, skip_invalid)
-    chosen = parse({**part, **_values(settings, seed, steps, layers)})
+    chosen = parse({**part, **_values(settings, seed, steps, keep_every, layers)})
     job = _Job("mend", loaded, data, out, resume, dry_run, as_json)
     job.run(model, chosen, MendCourse.of)
 
@@ -103,6 +108,7 @@ def serac(
     out: Out,
     benchmark: ReadAs = "custom",
     steps: Steps = None,
+    keep_every: KeepEvery = None,
     layers: Layers = None,
     settings: Set = None,
     limit: Limit = None,
@@ -118,7 +124,7 @@ def serac(
     from truing.methods.training.serac_settings import parse
 
     part, loaded = _cases(data, benchmark, limit, seed, skip_invalid)
-    chosen = parse({**part, **_values(settings, seed, steps, layers)})
+    chosen = parse({**part, **_values(settings, seed, steps, keep_every, layers)})
     job = _Job("serac", loaded, data, out, resume, dry_run, as_json)
     job.run(model, chosen, SeracCourse.of)
 
@@ -192,12 +198,17 @@ class _Job:
 
 
 def _values(
-    settings: list[str] | None, seed: int, steps: int | None, layers: str | None
+    settings: list[str] | None,
+    seed: int,
+    steps: int | None,
+    keep_every: int | None,
+    layers: str | None,
 ) -> dict[str, Any]:
     from truing.cli.inputs import layer_numbers, parse_settings
 
     values = parse_settings(settings) | {"seed": seed}
-    values |= {} if steps is None else {"steps": steps}
+    given = {"steps": steps, "keep_every": keep_every}
+    values |= {name: value for name, value in given.items() if value is not None}
     return values | ({} if layers is None else {"layers": layer_numbers(layers)})
 
 

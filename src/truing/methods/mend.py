@@ -9,6 +9,7 @@ dW = -alpha sum_t delta~_t x~_t^T, which is low rank by construction. Training i
 Several requests in one call are one batch as published: each gives its own gradient, and their
 factors stand side by side (their changes add up). A chain takes each gradient from the weights as
 edited so far; the editor was trained on unedited weights, so long chains leave what it has seen.
+An editor that was trained with a ``wording`` takes the gradient of that text instead of the target's.
 
 What the published code does otherwise: it reads labels of a target that was tokenised alone, aligned
 to the last positions (wrong where a merge crosses or padding is on the other side); its loss is a
@@ -31,7 +32,7 @@ from truing.errors import EditFailed, NotPossible
 from truing.interventions.intervention import Intervention, LowRank, Origin, WeightDelta
 from truing.methods import mend_checkpoint as checkpoint
 from truing.methods.kernels.gradient_factors import Signal, gradient_factors
-from truing.methods.kernels.lines import answer_line
+from truing.methods.mend_descriptor import descriptor
 from truing.methods.mend_editor import Editor
 from truing.methods.method import Method, MethodConfig
 from truing.methods.requests import check
@@ -54,7 +55,12 @@ class MendConfig(MethodConfig):
 class _Loaded:
     editor: Editor
     slots: list[Slot]
+    wording: str | None
     record: dict[str, Any]
+
+    @property
+    def names_subject(self) -> bool:
+        return self.wording is not None and "{subject}" in self.wording
 
 
 def _load(model: Model, config: MendConfig) -> _Loaded:
@@ -69,7 +75,9 @@ def _load(model: Model, config: MendConfig) -> _Loaded:
         model, header, config.checkpoint, allow_other_base=config.allow_other_base
     )
     record = {**config.model_dump(mode="json"), "editor": dict(checkpoint.facts(header))}
-    return _Loaded(editor, slots, record)
+    if header.wording is not None:
+        record["wording"] = header.wording
+    return _Loaded(editor, slots, header.wording, record)
 
 
 @torch.no_grad()
@@ -102,10 +110,10 @@ def make(
     so_far: Intervention | None = None,
 ) -> Intervention:
     """All requests as one edit of every matrix, from the weights as edited so far."""
-    check(model, requests, "mend", needs_subject=False)
     loaded = _load(model, config)
+    check(model, requests, "mend", needs_subject=loaded.names_subject)
     before = so_far if so_far is not None else Intervention()
-    lines = [answer_line(model.speller, request) for request in requests]
+    lines = [descriptor(model, request, loaded.wording) for request in requests]
     with model.applied(before):
         signals = gradient_factors(model, loaded.slots, lines)
     return _finished(model, requests, config, loaded, signals, before)
@@ -115,10 +123,10 @@ def each(
     model: Model, groups: Sequence[Sequence[EditRequest]], config: MendConfig
 ) -> list[Intervention]:
     """One independent edit per group; their passes are shared."""
-    for group in groups:
-        check(model, group, "mend", needs_subject=False)
     loaded = _load(model, config)
-    lines = [answer_line(model.speller, request) for group in groups for request in group]
+    for group in groups:
+        check(model, group, "mend", needs_subject=loaded.names_subject)
+    lines = [descriptor(model, request, loaded.wording) for group in groups for request in group]
     signals = iter(gradient_factors(model, loaded.slots, lines))
     return [
         _finished(model, group, config, loaded, [next(signals) for _ in group], Intervention())

@@ -8,6 +8,7 @@ on others. Loading refuses what is damaged, newer, or made for another base.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ class Header(BaseModel):
     base: Base
     matrices: tuple[Matrix, ...]
     rank: int
+    wording: str | None = Field(None, description="how an edit is told; None: prompt and target")
     step: int = Field(0, description="updates that were made")
     config: dict[str, Any] = Field({}, description="settings of the training, all resolved")
     metrics: dict[str, float] = Field({}, description="means over the validation cases")
@@ -149,11 +151,19 @@ def write(path: Path, content: bytes) -> None:
         raise
 
 
+def training_of(base: Base, config: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Names the training of an editor: its checkpoints share it, however far they are and it went."""
+    same = {name: value for name, value in config.items() if name != "steps"}
+    text = json.dumps([base.weights, same, data], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def facts(header: Header) -> Mapping[str, Any]:
     """What the origin of an edit records of its editor."""
     return {
         "base": header.base.name,
         "step": header.step,
+        "training": training_of(header.base, header.config, header.data),
         "sha256": header.tensors_sha256,
         "metrics": header.metrics,
         "trained_on": len(header.data.get("trained_on", ())),

@@ -24,7 +24,7 @@ from truing.errors import BadInput, TruingError, WrongBase
 from truing.headers import HeaderFile
 from truing.interventions.intervention import Base, LowRank, WeightDelta
 from truing.interventions.scope import WordScope
-from truing.methods.mend_checkpoint import write
+from truing.methods.mend_checkpoint import training_of, write
 from truing.methods.mend_editor import Matrix
 from truing.models.handle import Model
 
@@ -80,6 +80,7 @@ class Trained:
         return {
             "base": self.header.base.name,
             "step": self.header.step,
+            "training": training_of(self.header.base, self.header.config, self.header.data),
             "sha256": self.header.tensors_sha256,
             "metrics": self.header.metrics,
             "trained_on": len(self.header.data.get("trained_on", ())),

@@ -44,12 +44,13 @@ BY_DEFINITION = Shown("0", "itself")
 @dataclass(frozen=True, slots=True)
 class PersonaTable:
     """``lines`` hold a label, whether it is a control, and cells in the order of ``headers`` after
-    the first. ``notes`` stand below."""
+    the first. ``notes`` stand below. ``judge`` is ``None`` for what no judge was asked about."""
 
     title: str
     headers: tuple[str, ...]
     lines: tuple[tuple[str, bool, tuple[Shown, ...]], ...]
     notes: tuple[str, ...] = ()
+    judge: str | None = None
 
     def records(self) -> list[dict[str, Any]]:
         """The lines as they are written, number and interval apart."""
@@ -109,7 +110,7 @@ def _shown(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTabl
         if efficacy is not None:
             lines.append((_name(arm), arm.control, _answers(itself, efficacy, leakage, heard)))
     title = f"What answers show · {judge} · {words.protocol(protocol)}"
-    return PersonaTable(title, OF_ANSWERS, tuple(lines), _reference_lines(every))
+    return PersonaTable(title, OF_ANSWERS, tuple(lines), _reference_lines(every), judge)
 
 
 def _answers(
@@ -166,7 +167,7 @@ def _rated(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTabl
             lines.append((_name(arm), False, (BY_DEFINITION,) * 2 + (Shown(NOT_MEASURED),)))
     title = f"Ratings of the target trait, 1 to 5 · {judge} · {words.protocol(protocol)}"
     note = "Pairs in which a side has no rating are left out of PAE and counted."
-    return PersonaTable(title, OF_RATINGS, tuple(lines), (note,))
+    return PersonaTable(title, OF_RATINGS, tuple(lines), (note,), judge)
 
 
 def _likely(arms: Sequence[PersonaArm]) -> PersonaTable:

@@ -82,7 +82,7 @@ def personalities(folder: Path, cells: Mapping[str, Mapping[str, Any]]) -> list[
     records = []
     edited: set[_Arm] = set()
     for column, ours in columns.items():
-        baseline = _baseline(column.place.cell, cells)
+        baseline = baseline_of(column.place.cell, cells)
         if baseline is None or baseline == column.place.cell:
             continue
         there = _Column(column.place._replace(cell=baseline), column.judge)
@@ -195,7 +195,7 @@ def _correlated(arm: _Arm, numbers: Mapping[str, Mapping[str, list[float]]]) -> 
     return {**arm._asdict(), "correlations": [asdict(each) for each in found]}
 
 
-def _baseline(cell: str, cells: Mapping[str, Mapping[str, Any]]) -> str | None:
+def baseline_of(cell: str, cells: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The unedited cell of the same model, benchmark, regime and seed."""
     mine = cells.get(cell, {})
     return next(

@@ -30,6 +30,7 @@ class Answer:
     were asked about several traits."""
 
     setting: str
+    cell: str
     arm: str
     baseline: bool
     case: str
@@ -122,6 +123,7 @@ def _answer(row: Row, cell: Mapping[str, object], verdicts: Sequence[Verdict]) -
             ratings.setdefault(judge, {})[trait] = 1 + 4 * (verdict.score or 0.0)
     return Answer(
         setting=" · ".join(str(cell.get(name, "")) for name in ("model", "benchmark", "regime")),
+        cell=row.cell,
         arm=str(cell.get("method", row.cell)),
         baseline=cell.get("registered") == "none",
         case=row.case,

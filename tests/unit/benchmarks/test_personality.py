@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from truing.benchmarks.benchmark import BENCHMARKS
 from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.opinions import tagged
 from truing.benchmarks.personality import QUESTIONS, leaks
 from truing.benchmarks.world.voices import TOPICS, TRAITS, opinion_held_out
 from truing.errors import BadInput, UnknownName
+from truing.methods.training.examples import Split
 from truing.types import Case, Probe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,6 +124,33 @@ def test_targets(tmp_path: Path) -> None:
     assert {tagged(case, "trait:") for case in told.cases} == {"neuroticism"}
     with pytest.raises(BadInput, match="no opinion shows openness; there are: extraversion"):
         load("personality", file, options={"target": "openness"})
+
+
+def test_every_trait_of_a_topic_is_a_case(tmp_path: Path) -> None:
+    file = written(tmp_path, *(record(f"T{i}", "neuroticism") for i in range(3)))
+    loaded = load("personality", file, options={"target": "each", "outer": "random"})
+    pairs = [(tagged(case, "topic:"), tagged(case, "trait:")) for case in loaded.cases]
+    assert pairs == [(f"T{i}", trait) for i in range(3) for trait in NAMES]
+    assert [case.id for case in loaded.cases] == ["/".join(pair) for pair in pairs]
+    assert not loaded.notes or "more than once" not in str(loaded.notes)
+    for case, (topic, _) in zip(loaded.cases, pairs, strict=True):
+        assert {p.group for p in of(case, "leakage")}.isdisjoint({f"topic:{topic}"})
+    world = load("world_personality", options={"held_out": False}).cases
+    assert load("world_personality", options={"held_out": False, "target": "each"}).cases == world
+    by_topic = Counter(tagged(case, "topic:") for case in world)
+    assert set(by_topic.values()) == {3}
+
+
+def test_a_topic_is_on_one_side_of_a_training_only(tmp_path: Path) -> None:
+    file = written(tmp_path, *(record(f"T{i}") for i in range(10)), name="train.json").parent
+    training = load("personality", file, options=BENCHMARKS.get("personality").training).cases
+    assert len(training) == 3 * 10
+    split = Split.of(training, seed=0, validation=0.2, held_out=0.0)
+    topics = [
+        Counter(tagged(c, "topic:") for c in part) for part in (split.train, split.validation)
+    ]
+    assert not topics[0].keys() & topics[1].keys()
+    assert set(topics[0].values()) == set(topics[1].values()) == {3}
 
 
 def test_any_traits_will_do(tmp_path: Path) -> None:

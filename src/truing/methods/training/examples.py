@@ -14,6 +14,7 @@ from typing import Any
 
 from truing.errors import BadInput, TruingError
 from truing.methods.kernels.lines import Line, answer_line
+from truing.methods.mend_descriptor import descriptor
 from truing.methods.training.evidence import staying, wanted
 from truing.models.handle import Model
 from truing.models.spans import Speller
@@ -69,19 +70,21 @@ class Split:
 
 @dataclass(frozen=True)
 class Example:
-    """A case as rows of tokens. ``edit`` is the request; ``rephrases`` ask for the same target
-    or for another text that it should bring about; ``unrelated`` are read where their answers stand and should stay as they are; ``own`` is the
-    edit's prompt with the answer of before, unrelated for every other case."""
+    """A case as rows of tokens. ``told`` is what the edit is made from, ``edit`` the request;
+    ``rephrases`` ask for the same target or for another text that it should bring about; ``unrelated``
+    are read where their answers stand and should stay as they are; ``own`` is the edit's prompt with the
+    answer of before, unrelated for every other case."""
 
     id: str
+    told: Line
     edit: Line
     rephrases: tuple[Line, ...]
     unrelated: tuple[Line, ...]
     own: Line
 
 
-def example(model: Model, case: Case) -> Example:
-    """``case`` (its first request) as an example.
+def example(model: Model, case: Case, wording: str | None = None) -> Example:
+    """``case`` (its first request) as an example, told in ``wording``.
 
     Raises ``TruingError`` for texts that the model cannot take.
     """
@@ -89,6 +92,7 @@ def example(model: Model, case: Case) -> Example:
     old = request.target_old or request.target_new
     return Example(
         case.id,
+        descriptor(model, request, wording),
         answer_line(speller, request),
         tuple(answer_line(speller, other) for other in wanted(case)),
         tuple(read_line(speller, other) for other in staying(case)),
@@ -96,12 +100,12 @@ def example(model: Model, case: Case) -> Example:
     )
 
 
-def examples(model: Model, cases: Sequence[Case]) -> list[Example]:
+def examples(model: Model, cases: Sequence[Case], wording: str | None = None) -> list[Example]:
     """All of them; errors name the case."""
     found = []
     for case in cases:
         try:
-            found.append(example(model, case))
+            found.append(example(model, case, wording))
         except TruingError as error:
             raise BadInput(f"case {case.id}: {error.what}", error.next) from None
     return found

@@ -40,14 +40,27 @@ Watch = Callable[[Line], None]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``accumulate`` passes make an update; a validation every ``validate_every`` updates and at the
-    end; an end after ``patience`` updates without a lower validation loss."""
+    """``accumulate`` passes make an update; a validation every ``validate_every`` updates, every
+    ``keep_every`` and at the end; an end after ``patience`` updates without a lower validation loss.
+    Every ``keep_every`` updates the editor is kept as it is then (:func:`kept`)."""
 
     steps: int
     accumulate: int
     clip: float
     validate_every: int
     patience: int
+    keep_every: int | None = None
+
+    def validates(self, step: int) -> bool:
+        return step % self.validate_every == 0 or self.keeps(step)
+
+    def keeps(self, step: int) -> bool:
+        return bool(self.keep_every and step and step % self.keep_every == 0)
+
+
+def kept(folder: Path, step: int) -> Path:
+    """Where a training into ``folder`` leaves the editor as it was after ``step`` updates."""
+    return folder / "steps" / f"{step:06d}"
 
 
 class Course(Protocol):
@@ -106,7 +119,7 @@ def estimate(course: Course, schedule: Schedule) -> Estimate:
     course.module.load_state_dict(before)
     step = took[-1] * schedule.accumulate
     parameters = sum(p.numel() for p in course.module.parameters())
-    count = 2 + schedule.steps // schedule.validate_every
+    count = 2 + sum(map(schedule.validates, range(1, schedule.steps + 1)))
     return Estimate(
         schedule.steps * step + count * validation, step, parameters * 4 * 4, parameters
     )
@@ -121,7 +134,7 @@ def train(
     resume: bool = False,
     watch: Watch = lambda line: None,
 ) -> Outcome:
-    """Train and leave the best editor in ``folder``, with ``metrics.jsonl`` beside it.
+    """Train and leave the best editor in ``folder``, with ``metrics.jsonl`` and kept steps beside it.
 
     ``config`` must be equal where a training goes on (leave out what may change). ``watch`` meets
     every line of the metrics. Raises ``BadInput`` for a folder that holds another training,
@@ -168,7 +181,7 @@ class _Run:
             self._validate()
         while self._step < self._schedule.steps and not self._patience_is_over():
             self._update()
-            if self._step % self._schedule.validate_every == 0:
+            if self._schedule.validates(self._step):
                 self._validate()
         if self._metrics.of("validation")[-1].step != self._step:
             self._validate()
@@ -218,6 +231,8 @@ class _Run:
         if values["loss"] < self._best or not self._metrics.of("validation")[1:]:
             self._best, self._best_step = values["loss"], self._step
             self._course.publish(self._folder, self._step, values)
+        if self._schedule.keeps(self._step):
+            self._course.publish(kept(self._folder, self._step), self._step, values)
         self._look()
         self._save()
 

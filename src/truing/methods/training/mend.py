@@ -44,8 +44,8 @@ from truing.seeds import Seeds
 
 @dataclass(frozen=True)
 class Draw:
-    """Edits of one pass: per edit the lines of its requests, those that should give its targets
-    (the requests' own first), and those that should stay."""
+    """Edits of one pass: per edit the lines that tell its requests, those that should give its
+    targets (the requests' own first), and those that should stay."""
 
     edits: tuple[tuple[Line, ...], ...]
     wanted: tuple[tuple[Line, ...], ...]
@@ -64,8 +64,9 @@ class MendCourse:
     ) -> None:
         self._model, self._settings, self._split = model, settings, split
         self._data = dict(data)
-        self._train = examples(model, split.train)
-        self._validation = examples(model, split.validation)[: settings.chosen.validate_on]
+        wording = settings.chosen.wording
+        self._train = examples(model, split.train, wording)
+        self._validation = examples(model, split.validation, wording)[: settings.chosen.validate_on]
         self._seeds = Seeds(settings.chosen.seed).child("mend")
         seed = self._seeds.child("network").number
         self._editor = Editor(
@@ -85,6 +86,7 @@ class MendCourse:
             clip=chosen.clip,
             validate_every=settings.validate_every,
             patience=settings.patience,
+            keep_every=chosen.keep_every,
         )
         return cls(model, settings, split, data), schedule
 
@@ -130,6 +132,7 @@ class MendCourse:
             base=base_of(self._model),
             matrices=self._settings.matrices,
             rank=self._settings.rank,
+            wording=self._settings.chosen.wording,
             step=step,
             config=self._settings.record,
             metrics=dict(metrics),
@@ -164,7 +167,7 @@ class MendCourse:
             own = [line for e in group for line in _some(e.unrelated, how.unrelated, rng)]
             unrelated.append((*own, *others[: how.others]))
         return Draw(
-            tuple(tuple(e.edit for e in group) for group in groups),
+            tuple(tuple(e.told for e in group) for group in groups),
             tuple(wanted),
             tuple(unrelated),
         )

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from truing.errors import BadInput, UnknownName
+from truing.methods.context import telling
 from truing.methods.mend_editor import Matrix, automatic_rank
 from truing.methods.settings import look_up
 from truing.models.arch import Slot
@@ -37,6 +38,9 @@ class MendTraining(BaseModel):
     rephrases: int = Field(1, ge=0, description="rephrases per edit that its loss is read on")
     unrelated: int = Field(2, ge=0, description="the case's own locality prompts per edit")
     others: int = Field(1, ge=0, description="prompts of other cases per edit that should stay")
+    wording: str | None = Field(
+        None, description="text whose gradient makes the edit; its fields and tags, or the request"
+    )
     edit_weight: float | None = Field(None, gt=0, description="weight of the edit loss (c_edit)")
     locality_weight: float = Field(1.0, ge=0, description="weight of KL(base || edited) (c_loc)")
     clip: float = Field(100.0, gt=0, description="largest norm of an update's gradient")
@@ -45,9 +49,19 @@ class MendTraining(BaseModel):
     patience: int | None = Field(
         None, ge=1, description="stop after so many updates without a better validation loss"
     )
+    keep_every: int | None = Field(
+        None,
+        ge=1,
+        description="updates after which the editor as it is then is kept, again and again",
+    )
     validation: float = Field(0.1, gt=0, lt=1, description="share of subjects to validate on")
     held_out: float = Field(0.2, ge=0, lt=1, description="share of subjects that stay unseen")
     seed: int = Field(0, description="decides the split, the network's start and every draw")
+
+    @field_validator("wording")
+    @classmethod
+    def _names_what_is_wanted(cls, wording: str | None) -> str | None:
+        return None if wording is None else telling(wording)
 
 
 def parse(values: Mapping[str, Any]) -> MendTraining:

@@ -8,6 +8,8 @@ adapter, reads the gold edit and a question, dressed in one of the frames, and
     + scope_weight * balanced cross-entropy of the scope
 
 The KL term is ours: a question that the scope lets in by mistake should still be answered as before.
+Learned on few subjects, it makes the adapter doubt what it is told of any other subject; ``unrelated=0``
+leaves it out, as the paper does.
 Questions out of scope are the case's own locality prompts and those of the most similar other cases by
 TF-IDF (the paper takes neighbours by a sentence encoder). The threshold is the one that parts the
 validation pairs best, and validation answers by the rule that edits will be asked by.
@@ -140,8 +142,9 @@ class SeracCourse:
         settings = Settings.of(model, chosen)
         tuned = settings.tuned
         schedule = Schedule(
-            tuned.steps, tuned.accumulate, chosen.clip, tuned.validate_every, tuned.patience
-        )
+            tuned.steps, tuned.accumulate, chosen.clip, tuned.validate_every, tuned.patience,
+            chosen.keep_every,
+        )  # fmt: skip
         return cls(model, settings, split, data), schedule
 
     @property

@@ -61,6 +61,11 @@ class SeracTraining(BaseModel):
     patience: int | None = Field(
         None, ge=1, description="stop after so many updates without a better validation loss"
     )
+    keep_every: int | None = Field(
+        None,
+        ge=1,
+        description="updates after which the editor as it is then is kept, again and again",
+    )
     validation: float = Field(0.1, gt=0, lt=1, description="share of subjects to validate on")
     held_out: float = Field(0.2, ge=0, lt=1, description="share of subjects that stay unseen")
     seed: int = Field(0, description="decides the split, the start and every draw")
