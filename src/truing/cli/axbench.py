@@ -16,7 +16,7 @@ from truing.cli.judge import BaseUrl, Budget, Device, KeyVariable, Prices, setti
 from truing.cli.output import AsJson, emit, note, progress, rows_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from truing.judges.base import AskedJudge
     from truing.judges.specs import JudgeSettings
@@ -230,13 +230,13 @@ def _keep(out: Path, written: Sequence[Written], grades: Sequence[Grades]) -> No
     write_atomically(out, "".join(f"{line}\n" for line in lines))
 
 
-def _means(means: Sequence[Average], concepts: int) -> Table:
+def _means(means: Sequence[Average], concepts: int) -> RenderableType:
     rows = [(m.method, *map(_value, (m.auroc, m.hard, m.f1, m.f1_rare))) for m in means]
     heads = ("direction", "AUROC", "hard negatives", "F1", "F1 at 1 %")
     return rows_table(f"Means over {concepts} concepts [95 %]", heads, rows)
 
 
-def _concepts(found: Sequence[Detected]) -> Table:
+def _concepts(found: Sequence[Detected]) -> RenderableType:
     """One line per concept: AUROC, and the share of hard negatives told apart, of every direction."""
     of = {(row.concept, row.method): row for row in found}
     texts = dict(sorted({row.concept: row.text for row in found}.items())[:SHOWN])
@@ -257,7 +257,7 @@ def _one(row: Detected) -> str:
     return f"{row.found.auroc:.2f}, {hard}"
 
 
-def _arms(arms: Sequence[Arm], baseline: str, judge: str) -> Table:
+def _arms(arms: Sequence[Arm], baseline: str, judge: str) -> RenderableType:
     rows = [
         (
             arm.name, _value(arm.overall), *map(_value, (arm.concept, arm.instruction, arm.fluency)),
@@ -273,7 +273,7 @@ def _arms(arms: Sequence[Arm], baseline: str, judge: str) -> Table:
     return rows_table(f"Graded by {judge}, 0 to 1, on the reporting half [95 %]", heads, rows)
 
 
-def _chosen(arms: Sequence[Arm]) -> Table:
+def _chosen(arms: Sequence[Arm]) -> RenderableType:
     shown = [arm for arm in arms if any(len(each.table) > 1 for each in arm.chosen)]
     rows = []
     for i, each in enumerate(shown[0].chosen[:SHOWN] if shown else ()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from truing.cli.output import rows_table
@@ -59,7 +60,7 @@ def check(model: Model, iv: Intervention, required: Required) -> tuple[Gate, ...
     return tuple(gate(each, answers, Seeds(0, ("gates",))) for (each, _), answers in pairs)
 
 
-def gates_table(shown: Table, gates: Sequence[Gate]) -> Table:
+def gates_table(shown: RenderableType, gates: Sequence[Gate]) -> RenderableType:
     """``shown``, and under it the gates with the answers that speak against them."""
     if not gates:
         return shown

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -78,19 +78,21 @@ def emit(value: Any, table: RenderableType, as_json: bool) -> None:
         stdout().print(table)
 
 
-def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table of strings; cell text is never read as markup."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+def rows_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> RenderableType:
+    """A table of strings under its title, which may be wider; no text is read as markup."""
+    table = Table(header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    return table
+    return Group(Text(title, style="table.title"), table) if title else table
 
 
 def fitting_tables(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int
-) -> list[Table]:
+) -> list[RenderableType]:
     """The table in parts of at most ``width`` characters, so that no word is broken: what does not fit
     follows below, with the first column again. A column that is wider alone is folded."""
     needs = [

@@ -14,7 +14,7 @@ from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from truing.building.personality.generate import Band
     from truing.building.personality.select import Profile
@@ -246,7 +246,7 @@ def _show_workload(costs: dict[str, Estimate], chosen: Chosen, as_json: bool) ->
     emit({"topics": len(chosen.topics), **costs}, rows_table("", heads, rows), as_json)
 
 
-def _means_table(found: Profile) -> Table:
+def _means_table(found: Profile) -> RenderableType:
     rows = [
         [name, str(count), *map(_number, means)]
         for name, count, means in zip(found.traits, found.texts, found.means, strict=True)
@@ -254,7 +254,7 @@ def _means_table(found: Profile) -> Table:
     return rows_table("mean rating, 1 to 5", ("texts of", "n", *found.traits), rows)
 
 
-def _together_table(found: Profile) -> Table:
+def _together_table(found: Profile) -> RenderableType:
     rows = [
         [name, *map(_number, values)]
         for name, values in zip(found.traits, found.together, strict=True)

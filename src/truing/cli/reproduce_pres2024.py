@@ -10,7 +10,7 @@ from rich.console import Group
 from truing.cli.output import emit, note, rows_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from truing.runs.published_pres2024 import Recomputed
     from truing.scoring.steering import Change
@@ -30,7 +30,7 @@ def show(name: str, data: Path, as_json: bool) -> None:
     emit(found, Group(_published(name, found), _per_token(found)), as_json)
 
 
-def _published(name: str, found: list[Recomputed]) -> Table:
+def _published(name: str, found: list[Recomputed]) -> RenderableType:
     shares = max(len(r.published) for r in found)
     rows = []
     for r in found:
@@ -45,7 +45,7 @@ def _published(name: str, found: list[Recomputed]) -> Table:
     return rows_table(title, ("run", "promoted", *heads, "agree"), rows)
 
 
-def _per_token(found: list[Recomputed]) -> Table:
+def _per_token(found: list[Recomputed]) -> RenderableType:
     rows = []
     for r in found:
         s = r.per_token

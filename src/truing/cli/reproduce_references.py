@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from truing.cli.output import emit, note, rows_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from truing.runs.references import Reference, ReferenceTable
     from truing.runs.referred import Beside
@@ -47,7 +47,7 @@ def show(
     emit(both, _beside(name, both), as_json)
 
 
-def _table(name: str, wanted: ReferenceTable, found: Sequence[Reference]) -> Table:
+def _table(name: str, wanted: ReferenceTable, found: Sequence[Reference]) -> RenderableType:
     from truing.runs.referred import percents
 
     lines: list[tuple[tuple[str, ...], list[str]]] = []
@@ -60,7 +60,7 @@ def _table(name: str, wanted: ReferenceTable, found: Sequence[Reference]) -> Tab
     return _narrow(name, columns, [(*head, *numbers) for head, numbers in lines])
 
 
-def _beside(name: str, both: Sequence[Beside]) -> Table:
+def _beside(name: str, both: Sequence[Beside]) -> RenderableType:
     from truing.runs.referred import percents
 
     rows = []
@@ -78,7 +78,7 @@ def _beside(name: str, both: Sequence[Beside]) -> Table:
     return _narrow(name, columns, rows)
 
 
-def _narrow(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _narrow(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
     """The table without columns that are empty throughout."""
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     return rows_table(name, [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
