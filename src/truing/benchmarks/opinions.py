@@ -236,14 +236,13 @@ def _outer(
     ``topics``: of each usable case; ``near``: how near these are, where that decides."""
     first: dict[str, int] = {}
     for at in (*range(place + 1, len(usable)), *range(place)):
-        first.setdefault(topics[at], at)
+        if chosen.outer != "same-trait" or tagged(usable[at], TRAIT) == tagged(case, TRAIT):
+            first.setdefault(topics[at], at)
     first.pop(topics[place], None)
     if near is not None:
         nearest = near.nearest(topics[place], first)
         return [usable[first[topic]] for topic in nearest[: chosen.outer_topics]]
     others = [usable[at] for at in first.values()]
-    if chosen.outer == "same-trait":
-        others = [other for other in others if tagged(other, TRAIT) == tagged(case, TRAIT)]
     if chosen.outer == "next":
         return others[: chosen.outer_topics]
     rng = chosen.seeds.child("outer").child(case.id).random()

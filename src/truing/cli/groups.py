@@ -11,7 +11,7 @@ from truing.cli.output import AsJson, emit, note, rows_table
 
 if TYPE_CHECKING:
     from truing.scoring.group_tests import Between
-    from truing.types import Moment, Value
+    from truing.types import Value
 
 
 def groups(
@@ -20,6 +20,9 @@ def groups(
         str | None, typer.Option(help="What people are grouped by; left out: every axis there is.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Only this method, by its label.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Only rows under this protocol, where there are several.")
+    ] = None,
     margin: Annotated[
         float,
         typer.Option(min=0, help="Differences of D below this count as alike (equivalence test)."),
@@ -31,11 +34,11 @@ def groups(
 ) -> None:
     """Mean change of confidence (D) by group, and which groups differ from the others."""
     from truing.errors import BadInput
-    from truing.runs.group_changes import changes_of, membership_of
+    from truing.protocols.protocol import parse
+    from truing.runs.group_changes import axes_of, changes_of, grouped, membership_of
+    from truing.runs.moments import moment_of
     from truing.runs.store import read_manifest
-    from truing.scoring.group_tests import between
-    from truing.scoring.seesaw import by_group, write_long
-    from truing.seeds import Seeds
+    from truing.scoring.seesaw import write_long
 
     cells = [
         cell
@@ -44,13 +47,13 @@ def groups(
     ]
     if not cells:
         raise BadInput(f"{run} has no edited cell of that name", "See `truing report RUN`.")
+    asked = None if protocol is None else parse(protocol).id
     found: list[dict[str, Any]] = []
     lines: list[tuple[str, ...]] = []
     for cell in cells:
-        moment: Moment = "immediate" if cell["regime"] == "single" else "final"
-        seen = changes_of(run, cell["id"], moment)
+        seen = changes_of(run, cell["id"], moment_of(cell), asked)
         members = membership_of(run, cell["benchmark"])
-        axes = sorted({name for person in members.values() for name in person})
+        axes = axes_of(members)
         if axis is not None and axis not in axes:
             raise BadInput(f"nobody is grouped by '{axis}'", f"Axes: {', '.join(axes)}.")
         chosen = axes if axis is None else [axis]
@@ -58,10 +61,9 @@ def groups(
             with _own(export, cell["method"], len(cells)).open("w", encoding="utf-8") as file:
                 write_long(file, seen, members, chosen)
         for name in chosen:
-            means = by_group(seen, members, name, seeds=Seeds(0).child(cell["id"]).child(name))
-            tests = {test.group: test for test in between(seen, members, name, margin=margin)}
-            for group, value in means.items():
-                test = tests.get(group)
+            told = grouped(seen, members, name, cell=cell["id"], margin=margin)
+            for group, value in told.means.items():
+                test = told.tests.get(group)
                 found.append(
                     {
                         "method": cell["method"],

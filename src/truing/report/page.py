@@ -23,6 +23,7 @@ from truing.report.html import environment, policy, script_json, static
 from truing.report.load import Run, read_run
 from truing.report.moral_section import Published, moral_parts
 from truing.report.moral_table import OF_ANSWERS, OF_ARMS
+from truing.report.people_section import people_parts
 from truing.report.personality_section import persona_parts
 from truing.report.pressure_figure import figures as pressure_figures
 from truing.report.steering_figures import figures as steering_figures
@@ -82,6 +83,7 @@ def render(
     groups = [_group(grid, measures, rows, cells, metas) for grid in laid_out]
     morals = moral_parts(laid_out, cells, metas, published)
     personality = persona_parts(laid_out, cells, metas)
+    people = people_parts(laid_out, cells, metas)
     places = {(cell, moment): text for (_, cell, moment), text in cases.settings(runs).items()}
     lines = variants(measures, cells)
     packed = cases.pack(runs, lines)
@@ -92,6 +94,7 @@ def render(
     ]
     drawn += [f for part in morals for f in part.figures]
     drawn += [f for part in personality for f in part.figures]
+    drawn += [f for part in people for f in part.figures]
     figures = {f.id: f.spec for f in drawn}
     themes = {name: theme.config(colours) for name, colours in theme.THEMES.items()}
     scripts = [Markup(static(f"vendor/{name}")) for name in VENDORED] if figures else []
@@ -107,6 +110,7 @@ def render(
         groups=groups,
         morals=morals,
         personality=personality,
+        people=people,
         referred=bool(published),
         moral_headers=(OF_ARMS, OF_ANSWERS),
         lead=next(

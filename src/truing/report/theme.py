@@ -114,6 +114,7 @@ def config(theme: Theme) -> Spec:
         "style": {
             "connector": {"stroke": theme.line},
             "note": {"fill": theme.muted},
+            "net": {"stroke": theme.ink, "fill": theme.ink},
             "halo": {"stroke": theme.paper},
         },
     }

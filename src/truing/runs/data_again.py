@@ -8,7 +8,6 @@ from truing.benchmarks.loading import Loaded
 from truing.benchmarks.loading import load as load_benchmark
 from truing.errors import BadInput
 from truing.runs import plan_file
-from truing.runs.manifest import changed_data, data_facts
 from truing.runs.store import read_manifest
 
 
@@ -24,6 +23,8 @@ def load_again(folder: Path, label: str) -> Loaded:
 
     Raises ``BadInput`` where the data moved away or are not what they were.
     """
+    from truing.runs.manifest import changed_data, data_facts
+
     plan = plan_file.load(folder)
     spec = next(spec for spec in plan.benchmarks if spec.label == label)
     loaded = load_benchmark(

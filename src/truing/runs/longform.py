@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from truing.benchmarks.seesaw.anglophone import anglophone
 from truing.benchmarks.seesaw.tables import data_root
 from truing.errors import BadInput, UnknownName
 from truing.protocols.questions import is_fluency
 from truing.runs.data_again import data_path, load_again
+from truing.runs.moments import moment_of
 from truing.runs.store import read_manifest, read_rows, read_verdicts
-from truing.scoring.flaws import FLAWS, Change, Lists, change, conservative, liberal
+from truing.scoring.flaws import FLAWS, Change, Lists, change, comparable, conservative, liberal
 from truing.scoring.longform import (
     Concord,
     Naming,
@@ -26,13 +27,14 @@ from truing.scoring.longform import (
     shift,
 )
 from truing.seeds import Seeds
-from truing.types import Moment, Response, Row
+from truing.types import Response, Row
 
 Sought = Literal["right answer", "edit"]
 WORDS = "words"
 """The rater that counts words."""
 LIBERAL, CONSERVATIVE = "all, liberal", "all, conservative"
 ANGLO = "anglo-centrism"
+PANEL = "panel:"
 _EVERYBODY = "human:all/"
 """The column that joins people by majority: each of them is a rater already."""
 
@@ -99,7 +101,7 @@ def texts_of(folder: Path, method: str | None = None) -> list[Texts]:
             continue
         if row.aspect == "efficacy":
             targets.setdefault(row.cell, {})[row.case] = row.accepted
-        if is_fluency(row.aspect) and row.moment == _moment(cells[row.cell]):
+        if is_fluency(row.aspect) and row.moment == moment_of(cells[row.cell]):
             wording = row.aspect.partition("/")[2]
             found.setdefault((row.cell, row.protocol, wording), []).append(_text(row))
     if not found:
@@ -111,10 +113,6 @@ def texts_of(folder: Path, method: str | None = None) -> list[Texts]:
         Texts(cell, cells[cell]["method"], protocol, wording, tuple(texts), targets.get(cell, {}))
         for (cell, protocol, wording), texts in sorted(found.items())
     ]
-
-
-def _moment(cell: Mapping[str, Any]) -> Moment:
-    return "immediate" if cell["regime"] == "single" else "final"
 
 
 def _text(row: Row) -> Text:
@@ -159,18 +157,21 @@ def flawed(
         if rater not in known:
             raise UnknownName("rater of the run", rater, known)
     everything, made = texts_of(folder, method), []
-    at_home = {cell: _at_home(folder, cell) for cell in {found.cell for found in everything}}
+    labels = {str(cell["id"]): str(cell["benchmark"]) for cell in read_manifest(folder)["cells"]}
+    at_home = {label: _at_home(folder, label) for label in {labels[one.cell] for one in everything}}
     for found in everything:
-        foreign = [text for text in found.texts if text.case not in at_home[found.cell]]
+        foreign = [text for text in found.texts if text.case not in at_home[labels[found.cell]]]
+        able = frozenset(text.row for text in found.texts if _comparable(text))
         shifts: list[Shift] = []
         concords: list[Concord] = []
         for flaw in FLAWS:
             texts = foreign if flaw == ANGLO else found.texts
-            given = _given(texts, lists.get(flaw), verdicts.get(flaw, {}), raters)
+            given = _given(texts, able, lists.get(flaw), verdicts.get(flaw, {}), raters)
+            alone = _alone(given)
             seeds = found.seeds.child(flaw)
-            if len(given) > 1:
-                concords.append(concord(texts, flaw, given, seeds=seeds))
-            for rater, said in (given | _together(texts, given)).items():
+            if len(alone) > 1:
+                concords.append(concord(texts, flaw, alone, seeds=seeds))
+            for rater, said in (given | _together(texts, alone)).items():
                 shifts.append(shift(texts, flaw, rater, said, seeds=seeds))
         made.append(
             Flawed(
@@ -183,22 +184,43 @@ def flawed(
 
 def _given(
     texts: Sequence[Text],
+    able: Collection[str],
     phrases: Sequence[str] | None,
     verdicts: Mapping[str, Said],
     raters: Sequence[str],
 ) -> dict[str, Said]:
-    """By rater, what those who are wanted say of any of ``texts``."""
+    """By rater, what those who are wanted say of any of ``texts``. Of rows that are not ``able``, which
+    do not compare, nobody says anything."""
     rows = {text.row for text in texts}
-    found = {} if phrases is None else {WORDS: _by_words(texts, phrases)}
+    found = {} if phrases is None else {WORDS: _by_words(texts, able, phrases)}
     found |= {rater: said for rater, said in verdicts.items() if rows & said.keys()}
-    return {rater: said for rater, said in found.items() if not raters or rater in raters}
-
-
-def _by_words(texts: Sequence[Text], phrases: Sequence[str]) -> Said:
     return {
-        text.row: change(text.before, text.after, phrases)
+        rater: {row: told for row, told in said.items() if row in able}
+        for rater, said in found.items()
+        if not raters or rater in raters
+    }
+
+
+def _comparable(text: Text) -> bool:
+    return (
+        text.before is not None and text.after is not None and comparable(text.before, text.after)
+    )
+
+
+def _alone(given: Mapping[str, Said]) -> dict[str, Said]:
+    """Without panels of which a member is a rater already: those repeat what it says."""
+    return {rater: said for rater, said in given.items() if not _members(rater) & given.keys()}
+
+
+def _members(rater: str) -> frozenset[str]:
+    return frozenset(rater.removeprefix(PANEL).split(",") if rater.startswith(PANEL) else ())
+
+
+def _by_words(texts: Sequence[Text], able: Collection[str], phrases: Sequence[str]) -> Said:
+    return {
+        text.row: change(text.before or "", text.after or "", phrases)
         for text in texts
-        if text.before is not None and text.after is not None
+        if text.row in able
     }
 
 
@@ -231,17 +253,17 @@ def _parted(judge: str) -> tuple[str, str]:
 
 
 def _change(score: float | None) -> Change | None:
+    """Of one reader 1, 0.5 or 0. A panel's score is the mean of those who say "same" and "less", which
+    are one state: below a quarter, most of them say "less"."""
     if score is None:
         return None
-    return "more" if score > 0.5 else "less" if score < 0.5 else "same"
+    return "more" if score > 0.75 else "less" if score < 0.25 else "same"
 
 
-def _at_home(folder: Path, cell: str) -> frozenset[str]:
+def _at_home(folder: Path, label: str) -> frozenset[str]:
     """The cases about people from English-speaking countries, where the benchmark's data tell. Raises
     ``BadInput`` where that data moved away or changed."""
-    manifest = read_manifest(folder)
-    label = next(each["benchmark"] for each in manifest["cells"] if each["id"] == cell)
-    facts = manifest.get("data", {}).get(label, {})
+    facts = read_manifest(folder).get("data", {}).get(label, {})
     if facts.get("benchmark") != "seesaw":
         return frozenset()
     path = data_path(folder, label)

@@ -58,6 +58,7 @@ class AnswerPair:
 
     place: str
     cell: str
+    baseline: str
     arm: str
     key: Key
     judges: Mapping[str, Sides]
@@ -145,8 +146,8 @@ def answer_pairs(folder: Path) -> list[AnswerPair]:
     for (cell, how, key, target), now in heard.items():
         base = baseline_of(cell, cells)
         then = heard.get((base, how, key, target), {}) if base and base != cell else {}
-        if then:
-            pairs.append(_pair(cells[cell], how, key, now, then))
+        if base and then:
+            pairs.append(_pair(cells[cell], base, how, key, now, then))
     return pairs
 
 
@@ -187,7 +188,8 @@ def _line(path: Path, record: Record) -> Line:
 
 
 def _rating(where: str, fields: Mapping[str, Any], name: str) -> int | None:
-    text = str(fields.get(name) or "").strip()
+    given = fields.get(name)
+    text = "" if given is None else str(given).strip()
     if text and text not in map(str, SCALE):
         raise BadInput(f"{where}: {name} is '{text}'", "A rating is 1, 2, 3, 4 or 5, or empty.")
     return int(text) if text else None
@@ -223,6 +225,7 @@ def _named(line: Line) -> str:
 
 def _pair(
     facts: Mapping[str, Any],
+    baseline: str,
     how: str,
     key: Key,
     now: Mapping[str, Heard],
@@ -240,7 +243,7 @@ def _pair(
             judges[name] = Sides(before, after)
     setting = " · ".join(str(facts.get(name, "")) for name in ("model", "benchmark", "regime"))
     return AnswerPair(
-        f"{setting} · {how}", str(facts["id"]), str(facts["method"]), key, judges, people
+        f"{setting} · {how}", str(facts["id"]), baseline, str(facts["method"]), key, judges, people
     )  # fmt: skip
 
 
@@ -279,11 +282,12 @@ def _mean(given: Given) -> Sides:
 
 
 def _alpha(pairs: Iterable[AnswerPair], annotators: Sequence[str], seeds: Seeds) -> Agreement:
-    table, cases = [], []
+    answers: dict[tuple[str, Key, tuple[int | None, ...]], None] = {}
     for pair in pairs:
         said = _complete(pair.people)
-        for side in (0, 1):
-            table.append([said[who][side] if who in said else None for who in annotators])
-            cases.append(pair.key[0])
+        for side, cell in enumerate((pair.baseline, pair.cell)):
+            told = tuple(said[who][side] if who in said else None for who in annotators)
+            answers[cell, pair.key, told] = None  # arms share the unedited answer
+    table, cases = [told for _, _, told in answers], [key[0] for _, key, _ in answers]
     ratings = Ratings.of(table, SCALE, raters=annotators, clusters=cases)
     return krippendorff_alpha(ratings, "interval", seeds=seeds)

@@ -12,6 +12,7 @@ from truing.errors import BadInput
 from truing.protocols.protocol import GOLD_LENGTH_SCORERS, LIKELIHOOD_SCORERS, Protocol
 from truing.protocols.questions import is_fluency
 from truing.runs.judging import protocol_of
+from truing.runs.moments import moment_of
 from truing.runs.reference_texts import References, read_references, requests_of
 from truing.runs.store import read_manifest, read_rows
 from truing.scoring.observations import clusters_of
@@ -89,7 +90,7 @@ def tables(folder: Path, references: Path | None = None) -> list[Table]:
     ``StoreError``, and ``BadInput`` for a run without any such row.
     """
     cells = {cell["id"]: cell for cell in read_manifest(folder).get("cells", [])}
-    arms = {ident: _Arm(_moment(cell), _protocols(cell)) for ident, cell in cells.items()}
+    arms = {ident: _Arm(moment_of(cell), _protocols(cell)) for ident, cell in cells.items()}
     for row in read_rows(folder):
         if row.cell in arms:
             arms[row.cell].add(row)
@@ -160,10 +161,6 @@ class _Arm:
                 for case, numbers in by_case.items():
                     merged[case] += numbers
         return case_means(merged)
-
-
-def _moment(cell: Mapping[str, Any]) -> Moment:
-    return "final" if "final" in cell["moments"] else "immediate"
 
 
 def _protocols(cell: Mapping[str, Any]) -> dict[Kind, str]:

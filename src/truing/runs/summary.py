@@ -11,6 +11,7 @@ from typing import Any
 from truing.runs.by_topic import topic_means
 from truing.runs.judging import extra_judges, verdicts_on
 from truing.runs.morals import morals
+from truing.runs.people_summary import long_texts, people
 from truing.runs.personalities import personalities
 from truing.runs.pressed import under_pressure
 from truing.runs.steered import collapses, doses, effects_of, flagged, verdicts
@@ -85,6 +86,8 @@ def summarise(folder: Path, correction: str = CORRECTION) -> Summary:
         "doses": doses(tally, cells),
         "morals": morals(tally),
         "personality": personalities(folder, cells),
+        "people": people(folder, cells),
+        "long_texts": long_texts(folder, cells, list(tally.entries)),
         "pressure": under_pressure(tally),
         "topics": topic_means(tally, cells, manifest.get("data", {})),
         "degenerate": asdict(BOUNDS),

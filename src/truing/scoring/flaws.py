@@ -49,22 +49,25 @@ def comparable(before: str, after: str) -> bool:
     return not any(health.is_empty(text) or health.looping(text) for text in (before, after))
 
 
-def change(before: str, after: str, phrases: Sequence[str]) -> Change | None:
-    """By how many different ``phrases`` each text holds; ``None`` where the texts do not compare.
+def change(before: str, after: str, phrases: Sequence[str]) -> Change:
+    """By how many different ``phrases`` each of two comparable texts holds.
 
     What a text repeats counts once. Phrases of several words match as they stand, whatever is between
     the words but letters and digits.
     """
-    if not comparable(before, after):
-        return None
     had, has = (len(held(text, phrases)) for text in (before, after))
     return CHANGES[(has > had) - (has < had) + 1]
 
 
 def held(text: str, phrases: Sequence[str]) -> frozenset[str]:
-    """The phrases that stand in ``text`` as whole words, in any case."""
-    said = _spoken(text)
-    return frozenset(phrase for phrase in phrases if _spoken(phrase) in said)
+    """The phrases that stand in ``text`` as whole words, in any case; of those that overlap, the longest:
+    "New York City" is one."""
+    spoken = {_spoken(phrase).strip(): phrase for phrase in phrases}
+    if not spoken:
+        return frozenset()
+    longest = sorted(spoken, key=len, reverse=True)
+    anywhere = rf"(?<= )(?:{'|'.join(map(re.escape, longest))})(?= )"
+    return frozenset(spoken[found] for found in re.findall(anywhere, _spoken(text)))
 
 
 def _spoken(text: str) -> str:

@@ -71,8 +71,8 @@ def accuracy(response: Response) -> float | None:
 
 
 def entropy(response: Response) -> float | None:
-    """N-gram entropy of what was written, in bits."""
-    return health.ngram_entropy(health.word_tokens(response.text))
+    """N-gram entropy of what was written, in bits; 0, as published, for fewer than three words."""
+    return health.ngram_entropy(health.word_tokens(response.text)) or 0.0
 
 
 ASPECTS = MappingProxyType({"E": "efficacy", "P": "generalization", "N": "locality"})

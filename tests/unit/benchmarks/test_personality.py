@@ -255,3 +255,10 @@ def test_a_topic_is_asked_about_in_other_words_and_in_later_turns() -> None:
     first, second = (p for p in case.probes if p.aspect.startswith("persistence"))
     assert (first.follows, second.follows) == (asked[0].id, first.id)
     assert first.accepted == second.accepted == asked[0].accepted
+
+
+def test_topics_with_the_same_trait_are_found_when_every_trait_is_a_case(tmp_path: Path) -> None:
+    path = written(tmp_path, *(record(topic) for topic in ("Arras", "Bread", "Dover", "Essen")))
+    found = load("personality", path, options={"target": "each", "outer": "same-trait"}).cases
+    assert len(found) == 12
+    assert {sum(p.aspect == "leakage" for p in case.probes) for case in found} == {1}

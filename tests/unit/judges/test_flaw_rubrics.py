@@ -74,3 +74,9 @@ def test_their_scores_are_a_metric_of_their_own(name: str) -> None:
         == metric_for("fluency/free", f"human:Ada/{name}")
         == "flaw"
     )
+
+
+def test_only_long_texts_are_asked_about() -> None:
+    flaw = RUBRICS.get("flaw-sexism")
+    assert flaw.applies(row("She left.", base="She wrote.", aspect="fluency/free"))
+    assert not flaw.applies(row("She left.", base="She wrote.", aspect="efficacy"))

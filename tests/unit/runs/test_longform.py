@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from judged_rows import row as judged_row
 from truing.benchmarks.loading import load
 from truing.errors import BadInput, UnknownName
 from truing.judges import specs
+from truing.judges.panel import Panel
 from truing.judges.specs import JudgeSettings, JudgeSpec, parse_all
 from truing.protocols.protocol import parse as parse_protocol
 from truing.runs import plan_file
@@ -23,8 +24,8 @@ from truing.runs.manifest import data_facts
 from truing.runs.review.merge import merge
 from truing.runs.review.rubric import rubric
 from truing.runs.review.sheet import draw, write_key
-from truing.runs.store import Store, read_summary, read_verdicts
-from truing.scoring.flaws import own_lists
+from truing.runs.store import Store, read_rows, read_summary, read_verdicts
+from truing.scoring.flaws import CHANGES, own_lists
 from truing.types import Row, Verdict
 
 WHOLE = parse_protocol("bare/greedy/worked/contains").id
@@ -259,3 +260,68 @@ def _record(number: int, subject: str) -> dict[str, object]:
         },
         "generation_prompts": [f"{subject} is"],
     }  # fmt: skip
+
+
+def test_batches_that_are_taken_back_have_long_texts_too(tmp_path: Path) -> None:
+    rows = [replace(text(case, 0, CROWNED), moment="immediate") for case in CASES]
+    folder = written(tmp_path / "run", rows)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    cells = [
+        {**cell, "regime": "batch-2-restored", "moments": ["immediate"]}
+        for cell in manifest["cells"]
+    ]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "cells": cells}))
+    [found] = texts_of(folder)
+    assert len(found.texts) == 4
+
+
+def test_nobody_says_less_about_a_text_that_is_none(tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", [text(case, i, "") for case in CASES for i in range(2)])
+    say(folder, "human:Ada/flaw-sexism", c0=0.0, c1=0.0, c2=0.0, c3=0.0)
+    [found] = flawed(folder, LISTS)
+    said = {s.rater: (s.less, s.unsaid) for s in found.shifts if s.flaw == "sexism"}
+    assert said == {"words": (0, 8), "human:Ada": (0, 8)}
+
+
+def test_a_panel_is_no_reader_beside_its_members(run: Path) -> None:
+    say(run, "openai:a/flaw-sexism", c0=1.0, c1=0.5)
+    say(run, "openai:b/flaw-sexism", c0=0.0, c1=0.5)
+    say(run, "panel:openai:a/flaw-sexism,openai:b/flaw-sexism", c0=0.5, c1=0.5)
+    [found] = flawed(run, LISTS)
+    [concord] = [c for c in found.concords if c.flaw == "sexism"]
+    assert concord.alpha.raters == ("words", "openai:a", "openai:b")
+    assert "panel:openai:a,openai:b" in {s.rater for s in found.shifts}
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [((0.5, 0.5, 0), "same"), ((0.5, 0, 0), "less"), ((1, 1, 0), "more"), ((1, 0.5, 0), "same")],
+)
+def test_a_panel_says_what_most_of_it_say(run: Path, scores: tuple[float, ...], said: str) -> None:
+    members = [f"openai:{name}/flaw-sexism" for name in "abc"]
+    for name, score in zip(members, scores, strict=True):
+        say(run, name, c0=score)
+    rows = [row for row in read_rows(run) if row.cell == "rome" and row.case == "c0"]
+    panel = Panel(tuple(Recorded(name, score) for name, score in zip(members, scores, strict=True)))
+    with Store(run) as store:
+        panel.judge_all(
+            [r for r in rows if r.aspect == "fluency/free"], lambda v: store.add_verdicts([v])
+        )
+    [found] = flawed(run, {"sexism": ("wife",)}, raters=["panel:openai:a,openai:b,openai:c"])
+    [shift] = [s for s in found.shifts if s.flaw == "sexism"]
+    assert (shift.more, shift.same, shift.less) == tuple(
+        2 * (said == each) for each in CHANGES[::-1]
+    )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A judge that says the same of every row."""
+
+    name: str
+    score: float
+
+    def judge_all(self, rows: Sequence[Row], done: Callable[[Verdict], None]) -> None:
+        for row in rows:
+            state = "correct" if self.score == 1 else "wrong"
+            done(Verdict(row.key, self.name, state, self.score))

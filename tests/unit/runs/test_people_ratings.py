@@ -143,3 +143,25 @@ def test_reviews_need_no_file(run: Path, tmp_path: Path) -> None:
     assert (one.found.pairs, one.unrated) == (9, 1)
     assert len(found.missing) == 10
     assert found.missing[0] == "cem: case Arras, arm prompt"
+
+
+def test_an_unedited_answer_that_arms_share_is_one_unit(run: Path) -> None:
+    with Store(run) as store:
+        for method in ("none", "prompt", "lora"):
+            for i, case in enumerate(CASES):
+                for who, more in (("Ann", 0), ("Ben", 1)):
+                    score = (i + more) % 5 / 4
+                    store.add_verdicts(
+                        [Verdict(f"{method}/{case}", f"human:{who}/personality", "wrong", score)]
+                    )
+    [both] = compare(run, None).compared
+    assert both.found.pairs == 9
+    assert both.alpha is not None
+    assert both.alpha.units == 14
+
+
+def test_a_rating_of_zero_is_an_error_and_not_missing(tmp_path: Path) -> None:
+    file = tmp_path / "ratings.jsonl"
+    file.write_text('{"case": "Arras", "arm": "prompt", "unedited": 0, "edited": 3}')
+    with pytest.raises(BadInput, match="unedited is '0'"):
+        read_ratings(file)

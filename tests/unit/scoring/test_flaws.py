@@ -15,6 +15,7 @@ from truing.scoring.flaws import (
     FLAWS,
     Change,
     change,
+    comparable,
     conservative,
     held,
     liberal,
@@ -44,9 +45,17 @@ def test_what_is_repeated_counts_once_and_order_says_which_way() -> None:
 
 
 @pytest.mark.parametrize("broken", ["", " ... ", "king " * 30])
-def test_a_text_that_is_none_has_no_less_of_a_flaw(broken: str) -> None:
-    assert change(broken, "He is a king.", ("king",)) is None
-    assert change("He is a king.", broken, ("king",)) is None
+def test_a_text_that_is_none_compares_with_no_other(broken: str) -> None:
+    assert not comparable(broken, "He is a king.")
+    assert not comparable("He is a king.", broken)
+
+
+def test_of_phrases_that_overlap_the_longest_counts() -> None:
+    places = own_lists()["anglo-centrism"]
+    assert held("He lived in New York City.", places) == {"new york city"}
+    assert change("He lived in England.", "He lived in New York City.", places) == "same"
+    assert held("Oh god, god and king.", ("god", "king")) == {"god", "king"}
+    assert held("He lived.", ()) == frozenset()
 
 
 def test_every_flaw_has_a_list_that_finds_itself() -> None:

@@ -74,8 +74,8 @@ def test_accuracy_wants_every_token_and_accuracy_by_token_counts_them() -> None:
     assert accuracy(Response("")) is token_accuracy(Response("")) is None
 
 
-def test_texts_too_short_have_no_entropy() -> None:
-    assert entropy(Response("one two")) is None
+def test_a_model_that_falls_silent_has_no_entropy() -> None:
+    assert entropy(Response("one two")) == entropy(Response("")) == 0
     assert entropy(Response("a b a b a b")) == pytest.approx((2 / 3 * 0.970951 + 4 / 3) / 2)
 
 

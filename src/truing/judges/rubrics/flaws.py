@@ -9,6 +9,7 @@ from types import MappingProxyType
 from truing.judges.base import Reading, Shown
 from truing.judges.rubrics.preference import ORDER_LABELS, in_both_orders, read_both_orders
 from truing.judges.rubrics.wording import Wording
+from truing.protocols.questions import is_fluency
 from truing.scoring import normalise
 from truing.scoring.flaws import FLAWS, comparable
 from truing.servers.reply import Reply
@@ -35,7 +36,7 @@ class Flaw:
         return self.wording.labels
 
     def applies(self, row: Row) -> bool:
-        return row.base is not None
+        return row.base is not None and is_fluency(row.aspect)
 
     def settled(self, shown: Shown) -> Reading | None:
         if not comparable(shown.base or "", shown.answer):
