@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,19 @@ settings.register_profile("truing", deadline=None)
 settings.load_profile("truing")
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for each test. Made here: ``mktemp`` looks through all earlier ones each time."""
+    whole = tmp_path_factory.mktemp("caches")
+    return (whole / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _private_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _private_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers and statistics of one test never serve another."""
-    monkeypatch.setenv("TRUING_CACHE", str(tmp_path_factory.mktemp("cache")))
+    folder = next(_caches)
+    folder.mkdir()
+    monkeypatch.setenv("TRUING_CACHE", str(folder))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +43,15 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Tests kill processes and do not cut the power, so nothing waits until the disk has it all.
+    A file that is not open is refused as before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 def _folder(variable: str, default: str) -> Path:

@@ -71,6 +71,11 @@ FEW: dict[str, dict[str, Any]] = {
     "ft_l": {"layer": 1, "steps": 3, "lr": 0.01},
     "ft_m": {"layer": 1, "steps": 3, "lr": 0.01},
     "lora": {"targets": ("qkv", "down"), "rank": 2, "steps": 3, "lr": 0.01},
+    "sft": {"epochs": 2},
+    "dpo": {"epochs": 2},
+    "trained_vector": {"steps": 2},
+    "loreft": {"epochs": 4},
+    "lm_steer": {"epochs": 4},
     "instruct": {"text": "Say it in the old way: "},
     "ike": {"demonstrations": Path(__file__).parents[1] / "demonstrations.jsonl", "k": 2},
 }

@@ -24,15 +24,17 @@ def refused(outcome: Outcome, *words: str) -> None:
 
 @dataclass(frozen=True)
 class Edited:
-    """A saved edit, and its claim with the questions beside it as a file of facts."""
+    """A saved edit, its claim with the questions beside it as a file of facts, and two peoples."""
 
     folder: str
     facts: str
+    groups: str
 
 
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory: pytest.TempPathFactory) -> Edited:
     from truing.benchmarks.loading import load
+    from truing.inspection.groups import world_groups
     from truing.models.handle import Model
     from truing.verbs import edit
 
@@ -51,7 +53,10 @@ def edited(tmp_path_factory: pytest.TempPathFactory) -> Edited:
         ],
     }
     (folder / "facts.jsonl").write_text(json.dumps(fact) + "\n", encoding="utf-8")
-    return Edited(str(folder / "iv"), str(folder / "facts.jsonl"))
+    own = world_groups()
+    few = {"groups": dict(list(own.groups.items())[:2]), "sentences": own.sentences[:2]}
+    (folder / "groups.json").write_text(json.dumps(few), encoding="utf-8")
+    return Edited(*(str(folder / name) for name in ("iv", "facts.jsonl", "groups.json")))
 
 
 def test_nothing_is_found_in_the_same_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,12 +69,13 @@ def test_nothing_is_found_in_the_same_model(capsys: pytest.CaptureFixture[str]) 
 def test_an_unclaimed_edit_is_found_and_a_claimed_one_is_not(
     edited: Edited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = truing(["audit", POCKET, edited.folder, *FEW, "--json"], capsys)
+    shown = ["audit", POCKET, edited.folder, *FEW, "--groups", edited.groups]
+    done = truing([*shown, "--json"], capsys)
     assert done.code == 3, done.err
     assert [f["kind"] for f in json.loads(done.out)["findings"]] == ["unclaimed change"]
     out = tmp_path / "report"
     args = ["--claims", edited.facts, "--facts-near", edited.facts, "-o", str(out)]
-    told = truing(["audit", POCKET, edited.folder, *FEW, *args], capsys)
+    told = truing([*shown, *args], capsys)
     assert told.code == 0, (told.out, told.err)
     saved = json.loads((out / "audit.json").read_text(encoding="utf-8"))
     assert saved["inspected"]["claims"]["held"]["mean"] == 1
@@ -80,7 +86,7 @@ def test_an_unclaimed_edit_is_found_and_a_claimed_one_is_not(
 def test_gates_of_an_audit_have_their_own_exit_code(
     edited: Edited, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = ["audit", POCKET, POCKET, "--claims", edited.facts, *FEW]
+    args = ["audit", POCKET, POCKET, "--claims", edited.facts, *FEW, "--groups", edited.groups]
     done = truing([*args, "--require", "success=.9,locality=.9"], capsys)
     assert done.code == 4, done.err
     assert "not met: success" in done.out

@@ -18,7 +18,7 @@ from truing.seeds import Seeds
 from truing.types import Case
 from truing.verbs import edit
 
-CASES = 4
+CASES = 2
 ABOUT = ("efficacy", "generalization")
 
 

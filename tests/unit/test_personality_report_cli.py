@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -77,22 +78,30 @@ def told(*args: str) -> Any:
 def test_the_main_table_has_the_unedited_model_first(run: Path) -> None:
     shown, likely, *_ = told("report", str(run))
     assert [line["Arm"] for line in shown["rows"]] == ["none (before)", "prompt"]
-    assert shown["rows"][1]["TPEI, all"].startswith("1.39")
-    assert likely["rows"][0]["ES"].startswith("50.0 %")
+    tpei = shown["rows"][1]["TPEI, all"]
+    assert (tpei["mean"], tpei["n"]) == (pytest.approx(math.log(0.8 / 0.2)), 2)
+    assert shown["rows"][0]["TPEI, all"] == 0, "itself, by definition"
+    es = likely["rows"][0]["ES"]
+    assert es["mean"] == pytest.approx(0.5)
+    assert es["low"] <= 0.5 <= es["high"]
+    assert likely["rows"][0]["DD"] is None
 
 
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        ("confusion", {"arm": "prompt", "target": "glad", "heard": "glad", "n": "2", "of": "2"}),
-        ("base-traits", {"trait": "sad", "n": "2"}),
-        ("fluency", {"arm": "none", "n": "2", "looping": "0"}),
-        ("phrases", {"arm": "prompt", "phrase": "just so", "n": "4", "n unedited": "0"}),
-        ("metric-correlation", {"arm": "prompt", "cases": "2", "rho": "—"}),
-        ("cases", {"case": "Arras", "arm": "none", "judges": "classifier:c sad (target 0.20)"}),
+        ("confusion", {"arm": "prompt", "target": "glad", "heard": "glad", "n": 2, "of": 2}),
+        ("base-traits", {"trait": "sad", "n": 2}),
+        ("fluency", {"arm": "none", "n": 2, "looping": 0, "mean words": 7.0}),
+        ("phrases", {"arm": "prompt", "phrase": "just so", "n": 4, "n unedited": 0}),
+        ("metric-correlation", {"arm": "prompt", "cases": 2, "rho": None}),
+        (
+            "cases",
+            {"case": "Arras", "arm": "none", "judges": {JUDGE: {"heard": "sad", "target": 0.2}}},
+        ),
     ],
 )
-def test_every_table_says_what_is_stored(run: Path, what: str, expected: dict[str, str]) -> None:
+def test_every_table_says_what_is_stored(run: Path, what: str, expected: dict[str, Any]) -> None:
     (table,) = told("report", str(run), "--what", what, "--size", "2")
     assert expected.items() <= table["rows"][0].items()
 
@@ -107,6 +116,30 @@ def test_rows_go_to_a_file(run: Path, tmp_path: Path) -> None:
     told("report", str(run), "--what", "fluency", "--csv", str(out))
     with out.open(encoding="utf-8", newline="") as file:
         assert [line[1] for line in csv.reader(file)] == ["arm", "none", "prompt"]
+
+
+def test_a_file_holds_every_part_of_a_value_in_a_column(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    found = told("report", str(run), "--csv", str(out))[0]["rows"]
+    with out.open(encoding="utf-8", newline="") as file:
+        header, *lines = list(csv.reader(file))[: 1 + len(found)]
+    for line, row in zip(lines, found, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        assert cells["Arm"] == row["Arm"]
+        for name in ("Accuracy, all", "TPEI, all", "Change"):
+            value = row[name] if isinstance(row[name], dict) else {"mean": row[name]}
+            for part in ("mean", "low", "high", "n"):
+                told_part = value.get(part)
+                assert cells[f"{name} {part}"] == ("" if told_part is None else str(told_part))
+
+
+def test_what_is_printed_is_written_for_people(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(app, ["report", str(run)], catch_exceptions=False).stdout
+    assert "100 %" in shown
+    assert "n 2" in shown
+    shares = ("report", str(run), "--what", "base-traits")
+    assert "1.000 [" in CliRunner().invoke(app, [*shares], catch_exceptions=False).stdout
 
 
 def test_what_nobody_judged_is_said(run: Path) -> None:

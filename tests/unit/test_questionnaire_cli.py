@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from truing.benchmarks.ipip import read
+from truing.cli import personality_questionnaire
 from truing.cli.main import app
+from truing.models.handle import Model
+from truing.runs.questionnaires import administer, letters_scored
+from truing.seeds import Seeds
 
 ITEMS = [
     {"id": "1", "text": "Make friends easily", "keyed": "plus", "domain": "E"},
@@ -48,3 +55,40 @@ def test_a_saved_edit_is_compared_item_by_item(folder: Path) -> None:
     assert any(abs(d["shift"]["mean"]) > 1e-6 for d in after)
     table = said(*asked, "--with", str(folder / "edit"))
     assert "-0.00" not in table
+
+
+def test_progress_counts_every_likelihood_once(folder: Path) -> None:
+    items, done = read(folder / "items.json"), list[int]()
+    model = Model.load("truing/pocket")
+    found = administer(model, items, None, respondents=4, seeds=Seeds(1), progress=done.append)
+    assert found.shape == (4, len(ITEMS))
+    assert sum(done) == letters_scored(items, 4) == 4 * len(ITEMS) * 2 * 5
+
+
+class Watched:
+    """A bar that remembers what it was told."""
+
+    def __init__(self, total: int | None) -> None:
+        self.expected, self.done, self.labels = total, 0, list[str]()
+
+    def advance(self, n: int = 1) -> None:
+        self.done += n
+
+    def label(self, text: str) -> None:
+        self.labels.append(text)
+
+
+def test_the_bar_ends_where_it_should(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = list[Watched]()
+
+    @contextmanager
+    def progress(label: str, total: int | None) -> Iterator[Watched]:
+        bars.append(Watched(total))
+        yield bars[-1]
+
+    monkeypatch.setattr(personality_questionnaire, "progress", progress)
+    said("personality", "questionnaire", "truing/pocket", "--data", str(folder / "items.json"),
+         "--respondents", "3", "--with", str(folder / "edit"))  # fmt: skip
+    [bar] = bars
+    assert bar.done == bar.expected == 2 * 3 * len(ITEMS) * 2 * 5
+    assert bar.labels == ["edit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +233,13 @@ def _content(record: Record) -> str:
 
 
 def _digest(cases: Sequence[Case]) -> str:
-    text = json.dumps([asdict(case) for case in cases], sort_keys=True)
+    text = json.dumps(cases, sort_keys=True, default=_named)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(record: Any) -> dict[str, Any]:
+    """A dataclass by the names of its fields; ``asdict`` would copy everything inside too."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _ids(records: Sequence[Record], forms: Sequence[Form | None], notes: Notebook) -> list[str]:

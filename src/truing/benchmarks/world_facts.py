@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -51,8 +52,10 @@ class WorldOptions(PressureOptions):
     same_subject: int = Field(2, ge=0, description="Other facts about the same subject.")
 
 
+@lru_cache(maxsize=2)
 def cases(chosen: WorldOptions) -> tuple[Case, ...]:
-    """One case for each fact, in an order that mixes subjects and relations.
+    """One case for each fact, in an order that mixes subjects and relations. Remembered: a search or an
+    audit loads the same ones many times.
 
     Raises ``UnknownName`` for a relation that the world does not have.
     """

@@ -1,4 +1,4 @@
-"""``truing classifier``: train a text classifier to judge with, and measure it."""
+"""``truing classifier``: train a text classifier to judge with, measure and calibrate it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from truing.judges.classifiers.classifier import Classifier
     from truing.judges.classifiers.examples import Example, Split
 
-app = typer.Typer(no_args_is_help=True, help="Text classifiers to judge with: train, evaluate.")
+app = typer.Typer(
+    no_args_is_help=True, help="Text classifiers to judge with: train, evaluate, calibrate."
+)
 
 
 class Kind(StrEnum):
@@ -90,7 +92,7 @@ def train(
     if as_json:
         emit({"out": out, "card": saved.card.model_dump(mode="json")}, "", True)
         return
-    _show(f"{out}: {part} texts", saved.card.metrics[part])
+    _show(f"{out}: {part} texts", saved.card.metrics[part], saved.card.temperature)
     note(f"judge with it: truing judge RUN --with classifier:{out}")
 
 
@@ -105,11 +107,38 @@ def evaluate(
     """Measure a classifier on labelled texts that it did not learn from."""
     from truing.judges.classifiers.classifier import load
 
-    found = plain(load(folder).evaluate(_examples(file, text, label, None)))
+    learned = load(folder)
+    found = plain(learned.evaluate(_examples(file, text, label, None)))
+    temperature = learned.card.temperature
     if as_json:
-        emit(found, "", True)
+        emit({**found, "temperature": temperature}, "", True)
         return
-    _show(f"{folder} on {file}", found)
+    _show(f"{folder} on {file}", found, temperature)
+
+
+@app.command("calibrate")
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="Folder of a trained classifier.")],
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder of the calibrated one.")],
+    text: TextField = "text",
+    label: LabelField = "label",
+    as_json: AsJson = False,
+) -> None:
+    """Fit the temperature of a classifier's probabilities anew, on labelled texts that it did not learn from.
+
+    What it calls likeliest stays; how sure it is changes. Measure on a third set of texts afterwards.
+    """
+    from truing.judges.classifiers.classifier import load, refuse_taken
+    from truing.judges.classifiers.recalibrate import PART, recalibrated
+
+    refuse_taken(out)
+    learned = load(folder)
+    saved = recalibrated(learned, _examples(file, text, label, None)).save(out)
+    if as_json:
+        emit({"out": out, "card": saved.card.model_dump(mode="json")}, "", True)
+        return
+    _show(f"{out}: texts of {file}", saved.card.metrics[PART], saved.card.temperature)
 
 
 def _encoder(
@@ -162,13 +191,14 @@ def _examples(file: Path, text: str, label: str, group: str | None) -> list[Exam
     return found
 
 
-def _show(title: str, found: Mapping[str, Any]) -> None:
+def _show(title: str, found: Mapping[str, Any], temperature: float) -> None:
     before = found.get("uncalibrated")
     rows = [
         ("texts", str(found["n"])),
         ("accuracy", f"{found['accuracy']:.4f} [{found['low']:.4f}, {found['high']:.4f}]"),
         ("log loss", _both("log_loss", found, before)),
         ("calibration error", _both("ece", found, before)),
+        ("temperature", f"{temperature:.3f}"),
     ]
     stdout().print(rows_table(title, ("measure", "value"), rows))
     labels: Sequence[Mapping[str, Any]] = found["labels"]

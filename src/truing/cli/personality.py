@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli import personality_build, personality_questionnaire, personality_report
+from truing.cli import (
+    personality_build,
+    personality_questionnaire,
+    personality_report,
+    personality_show,
+)
 from truing.cli.output import AsJson, emit, plain, rows_table, stdout
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ app.command("build")(personality_build.build)
 app.command("select-traits")(personality_build.select_traits)
 app.command("report")(personality_report.report)
 app.command("questionnaire")(personality_questionnaire.questionnaire)
+app.add_typer(personality_show.app, name="show")
 File = Annotated[list[Path], typer.Argument(help="Files of topics with opinions by trait.")]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from truing.cli.personality_tables import Table
+from truing.cli.personality_tables import Cell, Table, count, estimate
 from truing.runs.people_ratings import Compared, compare
-from truing.scoring.rating_agreement import Coefficient
+from truing.scoring.agreement import Agreement
+from truing.scoring.rating_agreement import Coefficient, RatingAgreement
 from truing.types import Value
 
 NAMED = 5
@@ -30,7 +31,7 @@ def agreement_tables(run: Path, human: Path | None) -> list[Table]:
 def _means(each: Compared) -> Table:
     judge, people = each.found.judge, each.found.people
     rows = tuple(
-        (name, str(a.n), _told(a), _told(b))
+        (name, count(a.n), estimate(a), estimate(b))
         for name, a, b in (
             ("unedited answer", judge.unedited, people.unedited),
             ("edited answer", judge.edited, people.edited),
@@ -51,19 +52,15 @@ def _agreement(each: Compared, said: tuple[str, ...]) -> Table:
         ("ratings, Pearson's r", f.ratings.pearson),
         ("ratings, Spearman's rho", f.ratings.spearman),
     )
-    limits = "—" if f.limits is None else f"{f.limits[0]:z.2f} to {f.limits[1]:z.2f}"
-    kappa = _bounded(f.kappa.value, f.kappa.low, f.kappa.high)
     rows = [
-        *((name, str(c.n), _coefficient(c)) for name, c in correlations),
-        ("ratings, quadratic kappa", str(f.kappa.units), kappa),
-        ("PAE, bias (judge − people)", str(f.bias.n), _told(f.bias)),
-        ("PAE, 95 % limits of agreement", str(f.pairs), limits),
+        *((name, count(c.n), _coefficient(c)) for name, c in correlations),
+        ("ratings, quadratic kappa", count(f.kappa.units), _statistic(f.kappa)),
+        ("PAE, bias (judge − people)", count(f.bias.n), estimate(f.bias)),
+        ("PAE, 95 % limits of agreement", count(f.pairs), _limits(f)),
     ]
     if each.alpha is not None:
         a = each.alpha
-        rows.append(
-            ("people's own alpha (interval)", str(a.units), _bounded(a.value, a.low, a.high))
-        )
+        rows.append(("people's own alpha (interval)", count(a.units), _statistic(a)))
     title = f"{each.place} · {each.judge} against people, {f.pairs} pairs of {f.cases} cases"
     notes = (f"arms: {', '.join(each.arms)}; kappa is of ratings rounded to whole ones", *said)
     if each.unrated:
@@ -75,18 +72,20 @@ def _cells(each: Compared) -> dict[str, tuple[str, ...]]:
     return {"": each.cells}
 
 
-def _coefficient(c: Coefficient) -> str:
-    return _bounded(c.value, c.low, c.high)
+def _coefficient(c: Coefficient) -> Cell:
+    return estimate(Value(c.n, c.value, c.low, c.high))
 
 
-def _told(value: Value) -> str:
-    return _bounded(value.mean, value.low, value.high)
+def _statistic(a: Agreement) -> Cell:
+    return estimate(Value(a.units, a.value, a.low, a.high))
 
 
-def _bounded(x: float | None, low: float | None, high: float | None) -> str:
-    if x is None:
-        return "—"
-    return f"{x:z.2f}" if low is None or high is None else f"{x:z.2f} [{low:z.2f}, {high:z.2f}]"
+def _limits(found: RatingAgreement) -> Cell:
+    """Without a mean: it is the bias."""
+    if found.limits is None:
+        return Cell("—", None)
+    low, high = found.limits
+    return Cell(f"{low:z.2f} to {high:z.2f}", Value(found.pairs, None, low, high))
 
 
 def _some(lines: Sequence[str]) -> str:

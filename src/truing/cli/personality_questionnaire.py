@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli.output import AsJson, emit, note, rows_table, stdout
+from truing.cli.output import AsJson, emit, note, progress, rows_table, stdout
 
 if TYPE_CHECKING:
+    from truing.interventions.intervention import Intervention
+    from truing.scoring.intervals import Floats
     from truing.scoring.questionnaire import Domain
     from truing.types import Value
 
@@ -35,7 +37,7 @@ def questionnaire(
     from truing.benchmarks.ipip import read
     from truing.cli import inputs
     from truing.models.handle import Model
-    from truing.runs.questionnaires import administer
+    from truing.runs.questionnaires import administer, letters_scored
     from truing.scoring.questionnaire import domains
     from truing.seeds import Seeds
 
@@ -43,11 +45,19 @@ def questionnaire(
     names = [item.domain for item in items]
     loaded = Model.load(model)
     seeds = Seeds(seed).child("questionnaire")
-    before = administer(loaded, items, None, respondents=respondents, seeds=seeds)
-    found = {"none": domains(before, names, seeds=seeds)}
-    for name, iv in inputs.under(under, loaded).items():
-        after = administer(loaded, items, iv, respondents=respondents, seeds=seeds)
-        found[name] = domains(after, names, before_R_I=before, seeds=seeds)
+    edits = inputs.under(under, loaded)
+    with progress("none", (1 + len(edits)) * letters_scored(items, respondents)) as bar:
+
+        def told(iv: Intervention | None) -> Floats:
+            return administer(
+                loaded, items, iv, respondents=respondents, seeds=seeds, progress=bar.advance
+            )
+
+        before = told(None)
+        found = {"none": domains(before, names, seeds=seeds)}
+        for name, iv in edits.items():
+            bar.label(name)
+            found[name] = domains(told(iv), names, before_R_I=before, seeds=seeds)
     if as_json:
         emit(
             {

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from truing.cli.output import AsJson, emit, fitting_tables, note, rows_table, stdout
-from truing.cli.personality_tables import Table, records, write_csv
+from truing.cli.personality_tables import Cell, Table, count, estimate, number, records, write_csv
+from truing.types import Value
 
 if TYPE_CHECKING:
     from truing.report.personalities import PersonaArm
@@ -87,10 +88,10 @@ def report(
         return
     for table in tables:
         if what in BY_FIRST_COLUMN:
-            for part in fitting_tables(table.title, table.columns, table.rows, stdout().width):
+            for part in fitting_tables(table.title, table.columns, table.texts, stdout().width):
                 stdout().print(part)
         else:
-            stdout().print(rows_table(table.title, table.columns, table.rows))
+            stdout().print(rows_table(table.title, table.columns, table.texts))
         for text in table.notes:
             note(text)
 
@@ -167,7 +168,7 @@ def _table2(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
             f"{title} · {made.title}",
             made.headers,
             tuple(
-                (label, *(f"{cell.text}\n{cell.range}".strip() for cell in cells))
+                (label, *(Cell(f"{c.text}\n{c.range}".strip(), c.value) for c in cells))
                 for label, _, cells in made.lines
             ),
             made.notes,
@@ -197,7 +198,7 @@ def _steps(run: Path) -> list[Table]:
 
 def _confusion(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
     rows = [
-        (arm.label, heard.judge, heard.aspect, target, label or "nothing", str(n), str(sum(by.values())))
+        (arm.label, heard.judge, heard.aspect, target, label or "nothing", count(n), count(sum(by.values())))
         for arm in arms
         for heard in arm.heard
         if heard.shown
@@ -211,7 +212,7 @@ def _metrics(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
     from truing.report.personality_section import agreement
 
     rows = [
-        (arm.label, c.a, c.b, str(c.n), _number(c.rho), _number(c.low), _number(c.high))
+        (arm.label, c.a, c.b, count(c.n), number(c.rho), number(c.low), number(c.high))
         for arm in arms
         for c in arm.correlations
     ]
@@ -230,9 +231,9 @@ def _base_traits(found: Sequence[Answer]) -> list[Table]:
     for judge, counts in base_traits(found).items():
         n = counts.total()
         rows = []
-        for trait, count in counts.most_common():
-            low, high = wilson(count / n, n, CONFIDENCE)
-            rows.append((trait, str(count), f"{count / n:.3f} [{low:.3f}, {high:.3f}]"))
+        for trait, times in counts.most_common():
+            share = Value(n, times / n, *wilson(times / n, n, CONFIDENCE))
+            rows.append((trait, count(times), estimate(share, digits=3)))
         title = f"the unedited model's {n} answers, as {judge} hears them"
         tables.append(Table(title, ("trait", "n", "share"), tuple(rows), judge=judge))
     return tables
@@ -251,13 +252,12 @@ def _fluency(found: Sequence[Answer]) -> list[Table]:
         "distinct-2",
         "said once",
     )
-    rows = []
+    rows: list[tuple[str | Cell, ...]] = []
     for arm, texts in _texts(found).items():
         f = fluency(texts)
-        numbers = (f.n, f.empty, f.looping, f.incoherent)
-        rows.append(
-            (arm, *map(str, numbers), f"{f.words:.1f}", _number(f.distinct_2), f"{f.different:.3f}")
-        )
+        counts = map(count, (f.n, f.empty, f.looping, f.incoherent))
+        means = (number(f.words, 1), number(f.distinct_2), number(f.different, 3))
+        rows.append((arm, *counts, *means))
     said = "An answer of 12 words or fewer is below 3.5 bits whatever it says."
     return [Table("answers of each arm", columns, tuple(rows), (said,))]
 
@@ -269,7 +269,7 @@ def _phrases(found: Sequence[Answer], size: int, most: int) -> list[Table]:
     base = [answer.text for answer in found if answer.baseline]
     unedited = {answer.arm for answer in found if answer.baseline}
     rows = [
-        (arm, p.text, str(p.n), str(p.n_other), f"{p.log_odds:.2f}", f"{p.z:.2f}")
+        (arm, p.text, count(p.n), count(p.n_other), number(p.log_odds), number(p.z))
         for arm, said in texts.items()
         if arm not in unedited
         for p in overused(said, base, size)[:most]
@@ -284,7 +284,7 @@ def _phrases(found: Sequence[Answer], size: int, most: int) -> list[Table]:
 def _cases(found: Sequence[Answer], topic: str | None) -> list[Table]:
     wanted = None if topic is None else topic.casefold()
     rows = [
-        (a.case, a.question, a.target, a.arm, a.text, "; ".join(_said(a)))
+        (a.case, a.question, a.target, a.arm, a.text, _said(a))
         for a in sorted(found, key=lambda a: (a.case, a.question, not a.baseline))
         if wanted is None
         or a.case.casefold() == wanted
@@ -294,14 +294,17 @@ def _cases(found: Sequence[Answer], topic: str | None) -> list[Table]:
     return [Table("answers side by side", columns, tuple(rows))]
 
 
-def _said(answer: Answer) -> list[str]:
-    told = []
+def _said(answer: Answer) -> Cell:
+    """What each judge says: a rating from 1 to 5, or what it hears and the target's share."""
+    told, said = [], dict[str, dict[str, Any]]()
     for judge, heard in answer.heard.items():
         if heard.rating is not None:
             told.append(f"{judge} {heard.rating:.1f} of 5")
+            said[judge] = {"rating": heard.rating}
         elif (share := heard.share()) is not None:
             told.append(f"{judge} {heard.said} (target {share:.2f})")
-    return told
+            said[judge] = {"heard": heard.said, "target": share}
+    return Cell("; ".join(told), said)
 
 
 def _matrix(found: Sequence[Answer]) -> list[Table]:
@@ -314,8 +317,8 @@ def _matrix(found: Sequence[Answer]) -> list[Table]:
             tuple(
                 (
                     target,
-                    str(made.n[target]),
-                    *(_number(means.get(trait)) for trait in made.pearson),
+                    count(made.n[target]),
+                    *(number(means.get(trait)) for trait in made.pearson),
                 )
                 for target, means in made.means.items()
             ),
@@ -333,7 +336,7 @@ def _correlation(found: Sequence[Answer]) -> list[Table]:
             f"Pearson's r of ratings by {made.judge}, over answers of all arms",
             ("trait", "n", *made.pearson),
             tuple(
-                (a, str(sum(made.n.values())), *map(_number, line.values()))
+                (a, count(sum(made.n.values())), *map(number, line.values()))
                 for a, line in made.pearson.items()
             ),
             judge=made.judge,
@@ -347,7 +350,3 @@ def _texts(found: Sequence[Answer]) -> dict[str, list[str]]:
     for answer in sorted(found, key=lambda a: not a.baseline):
         texts.setdefault(answer.arm, []).append(answer.text)
     return texts
-
-
-def _number(x: float | None) -> str:
-    return "—" if x is None else f"{x:.2f}"

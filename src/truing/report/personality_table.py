@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from truing.report import words
-from truing.report.moral_table import NOT_MEASURED, Shown, points, share
+from truing.report import moral_table, words
+from truing.report.moral_table import NOT_MEASURED
 from truing.report.personalities import (
     EFFICACY,
     LEAKAGE,
@@ -21,7 +20,7 @@ from truing.report.personalities import (
 from truing.report.personalities import SUCCESS as ES
 from truing.report.personalities import Shown as Answers
 from truing.scoring.metrics import GLOSSARY
-from truing.types import Measure, Value
+from truing.types import Comparison, Measure, Value
 
 OF_ANSWERS = (
     "Arm",
@@ -38,7 +37,19 @@ OF_ANSWERS = (
 OF_RATINGS = ("Arm", "PAE, all", "PAE, coherent", "Pairs without a rating")
 OF_LIKELIHOODS = ("Arm", "ES", "z_per", "Δ z_per", "z_topic", "Pairs ranked", "DD", "Top-1 agrees")
 OF_SIDE_EFFECTS = ("Arm", "Same answer elsewhere", "Fluent answers", "n-gram entropy")
-BY_DEFINITION = Shown("0", "itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number as it is written, its interval and n as they are written, and what both come from: a value
+    (shares and differences of shares as fractions) or a count. ``None``: it was not measured."""
+
+    text: str
+    range: str = ""
+    value: Value | int | None = None
+
+
+BY_DEFINITION = Cell("0", "itself", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +59,9 @@ class PersonaTable:
 
     title: str
     headers: tuple[str, ...]
-    lines: tuple[tuple[str, bool, tuple[Shown, ...]], ...]
+    lines: tuple[tuple[str, bool, tuple[Cell, ...]], ...]
     notes: tuple[str, ...] = ()
     judge: str | None = None
-
-    def records(self) -> list[dict[str, Any]]:
-        """The lines as they are written, number and interval apart."""
-        return [
-            {"arm": label, "control": control}
-            | {
-                header: {"value": cell.text, "interval": cell.range}
-                for header, cell in zip(self.headers[1:], cells, strict=True)
-            }
-            for label, control, cells in self.lines
-        ]
 
 
 def persona_tables(arms: Sequence[PersonaArm]) -> list[PersonaTable]:
@@ -86,12 +86,27 @@ def persona_tables(arms: Sequence[PersonaArm]) -> list[PersonaTable]:
     return [*tables, _side_effects(arms)]
 
 
-def plain(value: Value | None) -> Shown:
+def plain(value: Value | None) -> Cell:
     """A number that is no share, its interval and n."""
     if value is None or value.mean is None:
-        return Shown(NOT_MEASURED)
+        return Cell(NOT_MEASURED)
     told = (words.interval(value, share=False), f"n {value.n}")
-    return Shown(words.number(value.mean, share=False), " · ".join(part for part in told if part))
+    text = words.number(value.mean, share=False)
+    return Cell(text, " · ".join(part for part in told if part), value)
+
+
+def _share(value: Value) -> Cell:
+    shown = moral_table.share(value)
+    return Cell(shown.text, shown.range, None if value.mean is None else value)
+
+
+def _change(versus: Comparison | None) -> Cell:
+    """A paired difference of shares."""
+    shown = moral_table.points(versus)
+    if versus is None or versus.delta is None:
+        return Cell(shown.text, shown.range)
+    value = Value(versus.n_pairs, versus.delta, versus.low, versus.high)
+    return Cell(shown.text, shown.range, value)
 
 
 def _shown(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTable:
@@ -106,7 +121,7 @@ def _shown(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTabl
             for a in (EFFICACY, LEAKAGE)
         )  # fmt: skip
         heard = arm.at(EFFICACY, protocol, judge)
-        itself = BY_DEFINITION if arm.baseline and every else Shown(NOT_MEASURED)
+        itself = BY_DEFINITION if arm.baseline and every else Cell(NOT_MEASURED)
         if efficacy is not None:
             lines.append((_name(arm), arm.control, _answers(itself, efficacy, leakage, heard)))
     title = f"What answers show · {judge} · {words.protocol(protocol)}"
@@ -114,20 +129,20 @@ def _shown(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTabl
 
 
 def _answers(
-    itself: Shown, efficacy: Measure, leakage: Measure | None, heard: Heard | None
-) -> tuple[Shown, ...]:
-    accuracy = (share(efficacy.value), points(efficacy.versus))
+    itself: Cell, efficacy: Measure, leakage: Measure | None, heard: Heard | None
+) -> tuple[Cell, ...]:
+    accuracy = (_share(efficacy.value), _change(efficacy.versus))
     leaked = (
-        Shown(NOT_MEASURED) if leakage is None else share(leakage.value),
-        points(None if leakage is None else leakage.versus),
+        Cell(NOT_MEASURED) if leakage is None else _share(leakage.value),
+        _change(None if leakage is None else leakage.versus),
     )
     if heard is None:
-        return (*accuracy, Shown(NOT_MEASURED), Shown(NOT_MEASURED), *(itself,) * 3, *leaked)
+        return (*accuracy, Cell(NOT_MEASURED), Cell(NOT_MEASURED), *(itself,) * 3, *leaked)
     every, coherent = heard.shown[None], heard.shown[PAPER]
     return (
         *accuracy,
-        _among(share(coherent.accuracy), coherent),
-        share(coherent.strict),
+        _among(_share(coherent.accuracy), coherent),
+        _share(coherent.strict),
         plain(every.tpei),
         _among(plain(coherent.tpei), coherent),
         _points_of(every.bounded),
@@ -135,9 +150,9 @@ def _answers(
     )
 
 
-def _among(cell: Shown, coherent: Answers | Rated) -> Shown:
+def _among(cell: Cell, coherent: Answers | Rated) -> Cell:
     """The number of the coherent pairs; without any, how many there are not."""
-    return cell if coherent.coherent else Shown(NOT_MEASURED, f"0 of {coherent.n} coherent")
+    return cell if coherent.coherent else Cell(NOT_MEASURED, f"0 of {coherent.n} coherent")
 
 
 def _reference_lines(every: Sequence[Answers]) -> tuple[str, ...]:
@@ -160,11 +175,11 @@ def _rated(arms: Sequence[PersonaArm], protocol: str, judge: str) -> PersonaTabl
         heard = arm.at(EFFICACY, protocol, judge)
         if heard is not None:
             every, coherent = heard.rated[None], heard.rated[PAPER]
-            left_out = Shown(str(every.excluded), f"of {every.n}")
+            left_out = Cell(str(every.excluded), f"of {every.n}", every.excluded)
             cells = (plain(every.pae), _among(plain(coherent.pae), coherent), left_out)
             lines.append((_name(arm), arm.control, cells))
         elif arm.baseline:
-            lines.append((_name(arm), False, (BY_DEFINITION,) * 2 + (Shown(NOT_MEASURED),)))
+            lines.append((_name(arm), False, (BY_DEFINITION,) * 2 + (Cell(NOT_MEASURED),)))
     title = f"Ratings of the target trait, 1 to 5 · {judge} · {words.protocol(protocol)}"
     note = "Pairs in which a side has no rating are left out of PAE and counted."
     return PersonaTable(title, OF_RATINGS, tuple(lines), (note,), judge)
@@ -194,18 +209,18 @@ def _likely(arms: Sequence[PersonaArm]) -> PersonaTable:
     return PersonaTable(title, OF_LIKELIHOODS, lines, (note,))
 
 
-def _likelihood(arm: PersonaArm, metric: str) -> Shown:
+def _likelihood(arm: PersonaArm, metric: str) -> Cell:
     measure = arm.measure("drawdown" if metric == "drawdown" else ES, metric)
     if measure is None:
-        return Shown(NOT_MEASURED)
+        return Cell(NOT_MEASURED)
     unit = GLOSSARY[metric].unit
     if unit == "points":
         return _points_of(measure.value)
-    return share(measure.value) if unit == "share" else plain(measure.value)
+    return _share(measure.value) if unit == "share" else plain(measure.value)
 
 
-def _agreement(measure: Measure | None) -> Shown:
-    return Shown(NOT_MEASURED) if measure is None else share(measure.value)
+def _agreement(measure: Measure | None) -> Cell:
+    return Cell(NOT_MEASURED) if measure is None else _share(measure.value)
 
 
 def _side_effects(arms: Sequence[PersonaArm]) -> PersonaTable:
@@ -222,14 +237,14 @@ def _side_effects(arms: Sequence[PersonaArm]) -> PersonaTable:
     return PersonaTable("What else moved", OF_SIDE_EFFECTS, tuple(lines))
 
 
-def _points_of(value: Value) -> Shown:
+def _points_of(value: Value) -> Cell:
     """A mean difference of shares in percentage points, with its interval and n."""
     if value.mean is None:
-        return Shown(NOT_MEASURED)
+        return Cell(NOT_MEASURED)
     told = (words.interval(value, share=True), f"n {value.n}")
     text = words.number(abs(value.mean), share=True)
     sign = "" if float(text) == 0 else "−" if value.mean < 0 else "+"
-    return Shown(f"{sign}{text}", " · ".join(part for part in told if part))
+    return Cell(f"{sign}{text}", " · ".join(part for part in told if part), value)
 
 
 def _name(arm: PersonaArm) -> str:

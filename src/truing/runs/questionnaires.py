@@ -3,7 +3,7 @@ respondents that it plays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,15 @@ RESPONDENTS = (
 """Descriptions that say nothing of any trait on purpose."""
 
 
+ORDERS = 2
+"""In how many orders of its options a respondent is asked an item."""
+
+
+def letters_scored(items: Sequence[Item], respondents: int) -> int:
+    """How many likelihoods :func:`administer` asks for."""
+    return respondents * len(items) * ORDERS * len(LETTERS)
+
+
 def administer(
     model: Model,
     items: Sequence[Item],
@@ -39,12 +48,15 @@ def administer(
     *,
     respondents: int,
     seeds: Seeds,
+    progress: Callable[[int], None] | None = None,
 ) -> Floats:
     """Expected answers, keyed, float64 (respondents, items): 1 speaks against the item's domain, 5 for
     it.
 
     Each respondent is asked each item twice: with the options in an order of its own and with that order
     turned round, so that a liking for first or last letters cancels. Orders do not depend on ``under``.
+    ``progress`` gets the number of likelihoods found since it was called last, of
+    :func:`letters_scored`.
     """
     asks, orders = [], []
     for who in RESPONDENTS[:respondents]:
@@ -55,7 +67,7 @@ def administer(
                 orders.append(order)
                 prompt = f"You are {who}.\n{item.asked(order)}"
                 asks += [ScoreAsk(prompt, f" {letter}", under) for letter in LETTERS]
-    scored = iter(model.score(asks))
+    scored = iter(model.score(asks, progress=progress))
     flat = [said({i: next(scored).logprob for i in order}) for order in orders]
-    answers_R_I = np.array(flat).reshape(-1, len(items), 2).mean(-1)
+    answers_R_I = np.array(flat).reshape(-1, len(items), ORDERS).mean(-1)
     return keyed(answers_R_I, [item.reversed for item in items])

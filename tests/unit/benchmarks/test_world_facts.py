@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
 from truing.benchmarks.benchmark import parse_options
 from truing.benchmarks.loading import load
 from truing.benchmarks.world import World
-from truing.benchmarks.world_facts import WORLD
+from truing.benchmarks.world_facts import WORLD, WorldOptions, cases
 from truing.errors import UnknownName
 from truing.types import Case, Probe
 
@@ -121,12 +124,19 @@ def test_backwards_questions_name_the_new_object_and_answer_with_the_subject() -
 
 def test_the_beginning_of_the_list_mixes_relations_and_never_changes() -> None:
     assert len({case.id.split("/")[0] for case in CASES[:20]}) >= 6
+    assert cases.__wrapped__(WorldOptions()) == CASES, "made once more, not remembered"
     first = load("world", limit=10)
     assert first.cases == CASES[:10]
     assert first.source.sha256 == LOADED.source.sha256
     drawn = load("world", limit=10, sample="seeded", seed=1)
     assert set(drawn.sampling.ids) < {case.id for case in CASES}
     assert drawn.cases != first.cases
+
+
+def test_the_fingerprint_covers_every_field_by_name() -> None:
+    """So a run that was begun earlier is gone on with as long as the cases are the same."""
+    text = json.dumps([asdict(case) for case in CASES], sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest() == LOADED.source.sha256
 
 
 def test_options_choose_request_relation_and_numbers() -> None:

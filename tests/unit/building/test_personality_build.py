@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from drafts import Puppet, nobody
 from opinions import NAMES, in_character, order
+from typer.testing import CliRunner
 
 from chat_server import Asked, Turn, chat_server, says
 from truing.benchmarks.loading import load
@@ -28,6 +30,7 @@ from truing.building.personality.generate import Band
 from truing.building.personality.select import profile_of
 from truing.building.personality.topics import Screen, Shares, Topic, choose
 from truing.building.writers import Reach, writer_of
+from truing.cli.personality_build import build as build_command
 from truing.errors import BadInput, Locked, NotPossible
 from truing.judges.specs import JudgeSettings
 from truing.runs.lock import Lock
@@ -128,12 +131,22 @@ def answers(number: int, asked: Asked) -> Turn:
     return says(f"{trait.opinion(topic, draw % 6, draw // 6 % 6)} I say so {draw} times.")
 
 
-def command(folder: Path, topics: Path, url: str) -> list[str]:
+def typed(folder: Path, topics: Path, url: str) -> list[str]:
     return [
-        sys.executable, "-c", PROGRAM, "build", str(folder), "--topics", str(topics),
+        "build", str(folder), "--topics", str(topics),
         "--with", "openai:some-model", "--judge", "openai:some-judge", "--base-url", url,
         "--wording", "Answer as {person}.", "--words", "5,40", "--n", "2", "--json",
     ]  # fmt: skip
+
+
+def run(args: list[str]) -> str:
+    """What the command prints, here and without a new process."""
+    app = typer.Typer()
+    app.command("build")(build_command)
+    app.callback()(lambda: None)
+    done = CliRunner().invoke(app, args, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def kept_lines(folder: Path) -> int:
@@ -156,7 +169,8 @@ def test_a_killed_build_goes_on_and_ends_as_if_it_had_never_been(tmp_path: Path)
         return replace(turn, hang_s=300) if late else turn
 
     def killed(url: str, lines: int) -> None:
-        process = subprocess.Popen(command(folder, topics, url), stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-c", PROGRAM, *typed(folder, topics, url)]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             until = time.monotonic() + 120
             while kept_lines(folder) < lines:
@@ -175,12 +189,10 @@ def test_a_killed_build_goes_on_and_ends_as_if_it_had_never_been(tmp_path: Path)
         killed(server.url, asks + 30)
         assert kept_lines(folder) == asks + 30
         stalling.clear()
-        done = subprocess.run(
-            command(folder, topics, server.url), capture_output=True, check=True, text=True
-        )
-        subprocess.run(command(whole, topics, server.url), capture_output=True, check=True)
+        done = run(typed(folder, topics, server.url))
+        run(typed(whole, topics, server.url))
     assert outcome(folder) == outcome(whole)
-    told = json.loads(done.stdout)
+    told = json.loads(done)
     assert (told["topics"], told["train"], told["dev"], told["test"]) == (20, 16, 2, 2)
     consistent(folder)
     judged = card(folder)["judge"]

@@ -110,8 +110,16 @@ def test_likelihoods_have_a_table_of_their_own_with_what_was_not_measured() -> N
     table = tables()[OF_LIKELIHOODS]
     cells = dict(zip(OF_LIKELIHOODS[1:], table.lines[1][2], strict=True))
     assert cells["ES"].text == "50.0 %"
-    assert cells["DD"].text == "·"
-    assert all(record["arm"] for record in table.records())
+    assert (cells["DD"].text, cells["DD"].value) == ("·", None)
+
+
+def test_a_cell_holds_the_number_that_it_writes() -> None:
+    cells = dict(zip(OF_ANSWERS[1:], tables()[OF_ANSWERS].lines[1][2], strict=True))
+    assert cells["Accuracy, all"].value == Value(6, 5 / 6, 5 / 6 - 0.1, 5 / 6 + 0.1)
+    assert cells["Change"].value == Value(6, 0.5, 0.1, 0.9)
+    assert cells["Bounded"].value.mean == pytest.approx(0.6)
+    before = tables()[OF_ANSWERS].lines[0][2]
+    assert [cell.value for cell in before[4:7]] == [0, 0, 0], "against itself, by definition"
 
 
 def test_the_confusion_figure_counts_every_answer_once() -> None:

@@ -12,7 +12,7 @@ from truing.benchmarks.files import Record, Source
 from truing.building.people.spec import Spec
 from truing.errors import BadInput
 
-ALIVE = frozenset({"", "0", "no", "false"})
+ALIVE = frozenset({"", "0", "0.0", "no", "false", "none", "nan"})
 Values = tuple[str, ...]
 
 
