@@ -104,6 +104,7 @@ class Opinions:
                 question,
                 accepted,
                 reference=told[0],
+                group=self._group,
             )
             for i, question in enumerate(self._asked(requests[0].prompt))
         )
@@ -114,9 +115,15 @@ class Opinions:
             scored,
             reference=scored[0],
             choices=(*scored, *theirs),
+            group=self._group,
         )
         later = self._later(id, accepted)
         return Case(id, requests, (*asked, *later, preferred, *self._drawdown(id)), tags)
+
+    @property
+    def _group(self) -> str:
+        """Edits towards several traits of one topic are not independent."""
+        return f"{TOPIC}{self.topic}"
 
     def _requests(
         self,
@@ -141,7 +148,14 @@ class Opinions:
         for turn in range(1, self.chosen.turns + 1):
             own = f"{id}/{LATER}/{turn:02d}"
             question = rng.choice(self.questions).format(self.topic)
-            yield Probe(own, f"{LATER}/turn-{turn:02d}", question, accepted, follows=before)
+            yield Probe(
+                own,
+                f"{LATER}/turn-{turn:02d}",
+                question,
+                accepted,
+                group=self._group,
+                follows=before,
+            )
             before = own
 
     def _drawdown(self, id: str) -> Iterator[Probe]:
