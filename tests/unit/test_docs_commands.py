@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from truing.benchmarks.benchmark import BENCHMARKS
+from truing.building.people.spec import read_spec
 from truing.cli.main import app
 from truing.methods.method import METHODS
 from truing.runs import plan, published, published_answers, published_pres2024, references
@@ -89,9 +90,13 @@ def test_every_option_that_is_named_alone_is_one_of_run(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_every_plan_on_the_page_parses(page: Path) -> None:
+def test_every_plan_and_specification_on_the_page_parses(page: Path, tmp_path: Path) -> None:
     for text in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
-        plan.parse(tomllib.loads(text))
+        if "edits" in tomllib.loads(text):
+            (tmp_path / "people.toml").write_text(text, "utf-8")
+            assert read_spec(tmp_path / "people.toml").groups
+        else:
+            plan.parse(tomllib.loads(text))
 
 
 def test_all_29_faults_have_their_line() -> None:
