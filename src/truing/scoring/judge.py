@@ -34,6 +34,9 @@ from truing.types import Response, Row, State, Verdict
 SAME_AS_BASE = "same-as-base"
 HEALTH = "health"
 ASKED = "asked"
+SUBSTRING = "likelihood-substring"
+CROSS_PROPERTY = "locality/cross-property"
+"""Questions about another property of somebody, each among declared answers."""
 
 
 class Judge(typing.Protocol):
@@ -122,6 +125,10 @@ JUDGES: Registry[Judge] = Registry(
             f"{_RULES}.likelihood:LIKELIHOOD_PER_TOKEN",
             "the same by mean log-probability per token, as Meng et al. 2022 compute it",
         ),
+        SUBSTRING: Entry(
+            f"{_RULES}.likelihood:LIKELIHOOD_SUBSTRING",
+            "the first choice stands anywhere in the likeliest, 'male' in 'female' too (Seesaw-CF)",
+        ),
         KL: Entry(
             f"{_RULES}.same:KL_CHOICES",
             "share of a text's tokens at which the base model's first choice is still the first",
@@ -165,8 +172,8 @@ def scorers_for(row: Row, protocol: Protocol) -> tuple[str, ...]:
     """The judges of this row by name: the primary one, then those shown beside it.
 
     Fluency is judged by ``health``. A row without accepted answers is compared with the base model,
-    unless a likelihood scorer has choices to compare; ``kl`` does so itself. Every other row gets the protocol's scorer.
-    The ones beside it are compatibility columns.
+    unless a likelihood scorer has choices to compare; ``kl`` does so itself. Every other row gets the
+    protocol's scorer. The ones beside it are compatibility columns.
     """
     primary = protocol.scorer
     compares = primary == KL or (primary in LIKELIHOOD_SCORERS and _has_choices(row))
@@ -175,6 +182,8 @@ def scorers_for(row: Row, protocol: Protocol) -> tuple[str, ...]:
     elif not row.accepted and not compares:
         primary = SAME_AS_BASE
     beside = _COMPANIONS.get(primary, ())
+    if primary in LIKELIHOOD_SCORERS and row.aspect.startswith(CROSS_PROPERTY):
+        beside = (*beside, SUBSTRING)
     if primary == SAME_AS_BASE and protocol.truncation == "gold-length":
         beside = ("same-as-base-tokens",)
     return (primary, *beside)
@@ -192,7 +201,7 @@ def check_scorer(protocol: Protocol) -> None:
     a judge where the model says nothing of its own.
     """
     JUDGES.summary(protocol.scorer)
-    if protocol.scorer == HEALTH or protocol.scorer.startswith(SAME_AS_BASE):
+    if protocol.scorer in (HEALTH, SUBSTRING) or protocol.scorer.startswith(SAME_AS_BASE):
         raise BadInput(
             f"{protocol.scorer} is no scorer of a protocol: it does not look at accepted answers",
             "Choose contains, exact-match or token-match; locality and fluency rows get theirs by themselves.",

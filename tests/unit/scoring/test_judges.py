@@ -241,6 +241,29 @@ def test_the_first_choice_must_be_the_likeliest(
     assert ruling("likelihood-per-token", scored) == per_token
 
 
+def gendered(male: float, female: float) -> Response:
+    told = (Choice("male", male, 1), Choice("female", female, 2))
+    return Response("", stop="forced", choices=told)
+
+
+def test_the_published_rule_finds_male_in_female() -> None:
+    edited = row(
+        protocol="likelihood",
+        accepted=(),
+        aspect="locality/cross-property-guided",
+        response=gendered(-3.0, -1.0),
+    )
+    protocol = parse("likelihood")
+    assert scorers_for(edited, protocol) == (
+        "likelihood", "likelihood-per-token", "likelihood-substring"
+    )  # fmt: skip
+    assert ruling("likelihood", edited) == ("wrong", 0.0)
+    assert ruling("likelihood-substring", edited) == ("correct", 1.0)
+    woman = Response("", stop="forced", choices=gendered(-1.0, -3.0).choices[::-1])
+    assert ruling("likelihood-substring", replace(edited, response=woman)) == ("wrong", 0.0)
+    assert "likelihood-substring" not in scorers_for(replace(edited, aspect="locality"), protocol)
+
+
 # --- locality
 
 

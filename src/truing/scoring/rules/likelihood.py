@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from truing.scoring.judge import no_response, verdict
@@ -34,6 +35,25 @@ class MoreLikely:
         return verdict(row, self.name, "correct" if right else "wrong", float(right), why)
 
 
+@dataclass(frozen=True, slots=True)
+class InsideLikeliest:
+    """The first choice stands in the likeliest one as characters, as Halevy et al. 2024 (Seesaw-CF)
+    count: "male" is right wherever "female" is likeliest. Whole texts are compared."""
+
+    name: str
+
+    def judge(self, row: Row) -> Verdict:
+        if row.response is None:
+            return no_response(row, self.name)
+        choices = row.response.choices
+        if len(choices) < 2 or any(not math.isfinite(c.logprob) for c in choices):
+            return verdict(row, self.name, "invalid", None, "fewer than two choices were scored")
+        likeliest = max(choices, key=lambda choice: choice.logprob).text
+        right = choices[0].text in likeliest
+        why = f"'{likeliest}' is the likeliest"
+        return verdict(row, self.name, "correct" if right else "wrong", float(right), why)
+
+
 def margin(choices: tuple[Choice, ...], *, per_token: bool) -> float:
     """Log-probability of the first choice minus that of the likeliest other, in nats."""
     first, *others = (c.logprob / c.n_tokens if per_token else c.logprob for c in choices)
@@ -41,4 +61,5 @@ def margin(choices: tuple[Choice, ...], *, per_token: bool) -> float:
 
 
 LIKELIHOOD = MoreLikely("likelihood", per_token=False)
+LIKELIHOOD_SUBSTRING = InsideLikeliest("likelihood-substring")
 LIKELIHOOD_PER_TOKEN = MoreLikely("likelihood-per-token", per_token=True)
