@@ -83,6 +83,21 @@ def test_an_unclaimed_edit_is_found_and_a_claimed_one_is_not(
     assert "Nothing found" in (out / "audit.html").read_text(encoding="utf-8")
 
 
+def test_what_nobody_claims_is_said_once(
+    edited: Edited, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = truing(["audit", POCKET, edited.folder, *FEW, "--groups", edited.groups], capsys)
+    assert done.code == 3, done.err
+    assert " ".join(done.out.split()).count("tensors differ") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_models_load(
+    edited: Edited, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.handle.Model.load", None)
+    refused(truing(["audit", POCKET, POCKET, "-o", edited.facts], capsys), "cannot make")
+
+
 def test_gates_of_an_audit_have_their_own_exit_code(
     edited: Edited, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +138,9 @@ def test_what_cannot_be_audited_is_told_in_two_lines(
     tok.save_pretrained(tmp_path / "gpt2")
     same = ["audit", POCKET, POCKET]
     refused(truing(["audit", POCKET, str(tmp_path / "gpt2")], capsys), "gpt2", "llama")
+    table = tmp_path / "some.csv"
+    table.write_text("", encoding="utf-8")
+    refused(truing(["audit", POCKET, str(table)], capsys), "some.csv is a file")
     refused(truing([*same, "--require", "success=1"], capsys), "success is required")
     refused(truing([*same, "--benchmark", "zsre"], capsys), "--data")
     refused(truing([*same, "--benchmark", "zzz"], capsys), "zzz")

@@ -35,7 +35,10 @@ def test_a_local_judge_judges_stored_rows_once(
     assert [(j["judge"], j["rows"], j["chats"]) for j in json.loads(told.out)] == [(JUDGE, 3, 2)]
     assert list(read_verdicts(run)) == []
     first = truing([*command, "--json"], capsys)
-    assert (first.code, first.err) == (0, "")
+    assert first.code == 0
+    assert "2 of 3 verdicts are invalid, most often: the reply names no label" in " ".join(
+        first.err.split()
+    )
     [count] = json.loads(first.out)["judges"]
     assert (count["judge"], count["n"], count["degenerate"]) == (JUDGE, 3, 1)
     before = list(read_verdicts(run))
@@ -45,6 +48,31 @@ def test_a_local_judge_judges_stored_rows_once(
     assert list(read_verdicts(run)) == before
     assert truing(["report", str(run)], capsys).code == 0
     assert JUDGE in (run / "report.html").read_text("utf-8")
+
+
+def test_a_classifier_is_not_asked_what_none_of_its_labels_answers(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    moods = [
+        {"text": f"{word} {word} number {i}", "label": label}
+        for i in range(20)
+        for word, label in (("laughter", "merry"), ("silence", "calm"))
+    ]
+    data, folder = tmp_path / "moods.jsonl", tmp_path / "moods"
+    data.write_text("\n".join(map(json.dumps, moods)), "utf-8")
+    learn = ["classifier", "train", str(data), "--dev", str(data), "--out", str(folder)]
+    assert truing(learn, capsys).code == 0
+    with Store(run) as store:
+        store.add_rows([row("laughter", key="m", accepted=("merry",), aspect="leakage")])
+    command = ["judge", str(run), "--with", f"classifier:{folder}"]
+    told = truing(command, capsys)
+    assert told.code == 0, told.err
+    assert "has no question about 3 other answers" in " ".join(told.err.split())
+    again = json.loads(truing([*command, "--json"], capsys).out)
+    [count] = again["judges"]
+    assert (count["aspect"], count["n"], count["correct"], count["invalid"]) == ("leakage", 1, 1, 0)
+    assert again["unasked"] == {f"classifier:{folder}": 3}
 
 
 @pytest.mark.parametrize(

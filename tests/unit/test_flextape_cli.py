@@ -21,7 +21,9 @@ def test_numbers_are_shown_with_what_is_missing_and_why(
     assert "6 of 6 numbers cannot be mended" in told.err
     assert {line["corrected"] for line in json.loads(told.out)} == {None}
     show("flextape:efficacy", folder, as_json=False)
-    assert "—" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "—" in shown
+    assert shown.count("no edit was made: all 290 cases") == 1
     for where in (folder, folder / "annotations"):
         agreement("flextape:agreement", where, as_json=True)
         assert len(json.loads(capsys.readouterr().out)) == 40

@@ -12,7 +12,8 @@ from truing.cli.main import app
 from truing.runs.execute import execute
 from truing.runs.longform import texts_of
 from truing.runs.plan import parse
-from truing.runs.store import read_rows
+from truing.runs.store import Store, read_rows
+from truing.types import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,17 @@ def test_names_and_flaws_are_told_as_a_table_and_as_json(run: Path, tmp_path: Pa
         ("racism", "words")
     }
     assert "racism" in asked("flaws", str(run))
+
+
+def test_only_raters_who_said_something_are_shown_and_told_about(run: Path) -> None:
+    rows = [row for row in read_rows(run) if row.aspect == "fluency/free" and row.base is not None]
+    with Store(run) as store:
+        store.add_verdicts(Verdict(r.key, "human:ada/flaw-sexism", "wrong", 0.5) for r in rows)
+    done = CliRunner().invoke(app, ["longform", "flaws", str(run), "--rater", "human:ada"])
+    assert done.exit_code == 0, done.output
+    assert "'words' finds candidates" not in done.output
+    assert "· guided" not in done.output
+    assert "guided texts: nobody asked for has rated any" in done.output
+    everybody = CliRunner().invoke(app, ["longform", "flaws", str(run)])
+    assert "'words' finds candidates" in everybody.output
+    assert "has rated any" not in everybody.output

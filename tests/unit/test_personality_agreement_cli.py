@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Group
-from rich.table import Table
 from typer import Typer
 from typer.testing import CliRunner
 
 from truing.cli import personality_report
-from truing.cli.output import fitting_tables, stdout
 from truing.errors import BadInput
 from truing.protocols.protocol import parse
 from truing.runs.store import Store
@@ -96,6 +93,18 @@ def test_means_and_agreement_of_the_same_pairs(run: Path, ratings: Path) -> None
     assert "1 without both ratings" in notes
 
 
+def test_what_is_not_defined_says_why(run: Path, tmp_path: Path) -> None:
+    def printed(*lines: str) -> str:
+        file = tmp_path / "few.csv"
+        file.write_text("\n".join(("case,arm,unedited,edited", *lines)), "utf-8")
+        asked = [str(run), "--what", "agreement", "--human", str(file)]
+        return CliRunner().invoke(app, asked, env={"COLUMNS": "200"}).stdout
+
+    assert "— (fewer than 4 cases)" in printed("Arras,prompt,3,5", "Bread,prompt,2,5")
+    same = [f"{case},prompt,3,4" for case in CASES]
+    assert "— (one side always says the same)" in printed(*same)
+
+
 def test_the_files_option_is_for_one_table(run: Path, ratings: Path) -> None:
     with pytest.raises(BadInput, match="--human is of no use for table2"):
         told(str(run), "--human", str(ratings))
@@ -132,20 +141,3 @@ def test_a_narrow_window_breaks_no_word(run: Path, monkeypatch: pytest.MonkeyPat
     for word in ("none (before)", "Accuracy,", "coherent", "Bounded", "Leakage,", "+100"):
         assert word in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
-
-
-@pytest.mark.parametrize("width", [20, 40, 60, 200])
-def test_parts_of_a_table_hold_every_column_once(width: int) -> None:
-    columns = ["arm", *(f"column {i}" for i in range(9))]
-    rows = [["x", *(f"{i} of 10 · n 10" for i in range(9))]]
-    parts = fitting_tables("title", columns, rows, width)
-    tables = [part.renderables[-1] if isinstance(part, Group) else part for part in parts]
-    assert all(isinstance(table, Table) for table in tables)
-    headers = [[str(column.header) for column in table.columns] for table in tables]
-    assert [each[0] for each in headers] == ["arm"] * len(parts)
-    assert [name for each in headers for name in each[1:]] == columns[1:]
-    titled = [isinstance(part, Group) for part in parts]
-    assert titled == [True] + [False] * (len(parts) - 1)
-    needed = [stdout().measure(table).minimum for table in tables]
-    assert all(n <= width or len(each) == 2 for n, each in zip(needed, headers, strict=True))
-    assert (len(parts) == 1) is (width == 200)

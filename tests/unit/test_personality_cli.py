@@ -74,6 +74,25 @@ def test_what_is_no_file_of_opinions(tmp_path: Path) -> None:
         CliRunner().invoke(app, ["stats", str(file)], catch_exceptions=False)
 
 
+def test_tokens_have_a_column_where_they_were_counted(tmp_path: Path) -> None:
+    file = str(written(tmp_path / "a.json", 1))
+    plain = CliRunner().invoke(app, ["stats", file]).stdout
+    assert "mean words" in plain
+    assert "mean tokens" not in plain
+    counted = CliRunner().invoke(app, ["stats", file, "--tokenizer", "truing/pocket"]).stdout
+    assert "mean tokens" in counted
+
+
+def test_a_benchmark_is_no_file_of_the_released_edit_success(tmp_path: Path) -> None:
+    (found,) = told(
+        "legacy-es", "truing/pocket", "--benchmark", "world_personality", "--limit", "2"
+    )
+    assert found["topics"] == 2
+    with pytest.raises(BadInput, match="--data takes a file") as said:
+        told("legacy-es", "truing/pocket", "--data", "world_personality")
+    assert "--benchmark world_personality" in str(said.value)
+
+
 def test_the_released_edit_success_is_another_number(tmp_path: Path) -> None:
     file = written(tmp_path / "a.json", 3, target_per="sad")
     (found,) = told("legacy-es", "truing/pocket", "--data", str(file))

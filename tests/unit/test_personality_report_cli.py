@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 from truing.cli import personality_questionnaire, personality_report
 from truing.errors import BadInput
 from truing.protocols.protocol import parse
-from truing.runs.store import Store
+from truing.runs.store import Store, read_manifest, write_summary
+from truing.runs.summary import summarise
 from truing.types import Choice, Response, Row, Verdict
 
 WILD = parse("wild,template=bare,scorer=asked").id
@@ -90,7 +92,7 @@ def test_the_main_table_has_the_unedited_model_first(run: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        ("confusion", {"arm": "prompt", "target": "glad", "heard": "glad", "n": 2, "of": 2}),
+        ("confusion", {"arm": "prompt", "target": "glad", "heard glad": 2, "of": 2}),
         ("base-traits", {"trait": "sad", "n": 2}),
         ("fluency", {"arm": "none", "n": 2, "looping": 0, "mean words": 7.0}),
         ("phrases", {"arm": "prompt", "phrase": "just so", "n": 4, "n unedited": 0}),
@@ -142,9 +144,63 @@ def test_what_is_printed_is_written_for_people(run: Path, monkeypatch: pytest.Mo
     assert "1.000 [" in CliRunner().invoke(app, [*shares], catch_exceptions=False).stdout
 
 
+def test_what_is_heard_is_a_square_for_every_arm(run: Path) -> None:
+    with Store(run) as store:
+        extra = replace(row("prompt", "Bath", "efficacy"), accepted=("sad",))
+        base = replace(row("none", "Bath", "efficacy"), accepted=("sad",))
+        store.add_rows([extra, base])
+        kept = json.dumps({"probabilities": {"glad": 0.7, "sad": 0.3}, "temperature": 1.0})
+        store.add_verdicts([Verdict(r.key, JUDGE, "wrong", 0.0, "", kept) for r in (extra, base)])
+        write_summary(run, summarise(run))
+    (table,) = told("report", str(run), "--what", "confusion")
+    square = [{k: v for k, v in line.items() if k != "from"} for line in table["rows"]]
+    same = {"arm": "prompt", "judge": JUDGE, "rubric": None}
+    assert square == [
+        {"target": "glad", "heard glad": 2, "heard sad": 0, "of": 2, **same},
+        {"target": "sad", "heard glad": 1, "heard sad": 0, "of": 1, **same},
+    ]
+
+
+def test_arms_stand_in_the_plans_order(run: Path) -> None:
+    """However the rows came to lie."""
+    manifest = read_manifest(run)
+    first, second = manifest["cells"]
+    with Store(run) as store:
+        more = {**second, "id": "ike", "method": "ike", "registered": "ike"}
+        store.write_manifest({**manifest, "cells": [more, second, first]})
+        store.add_rows([replace(row("prompt", "Arras", "efficacy"), key="ike", cell="ike")])
+    (table,) = told("report", str(run), "--what", "fluency")
+    assert [line["arm"] for line in table["rows"]] == ["none", "ike", "prompt"]
+
+
+def test_a_note_is_said_once_and_correlations_have_no_prose(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store(run) as store:
+        for who in ("a", "b", "c"):
+            for each in (row(c, t, "efficacy") for c in SAID for t in ("Ratt/x", "Arras")):
+                store.add_verdicts([Verdict(each.key, f"openai:{who}/personality", "wrong", 0.5)])
+        write_summary(run, summarise(run))
+    result = CliRunner().invoke(app, ["report", str(run)], env={"COLUMNS": "200"})
+    assert result.output.count("Ratings of the target trait") == 3
+    assert result.output.count("Pairs in which a side has no rating") == 1
+    (table,) = told("report", str(run), "--what", "metric-correlation")
+    assert len(table["notes"]) == 1
+
+
 def test_what_nobody_judged_is_said(run: Path) -> None:
-    with pytest.raises(BadInput, match="nothing for trait-matrix"):
-        told("report", str(run), "--what", "trait-matrix")
+    for what in ("trait-matrix", "trait-correlation"):
+        with pytest.raises(BadInput, match=f"nothing for {what}") as said:
+            told("report", str(run), "--what", what)
+        assert "M/personality-extraversion,M/personality-neuroticism" in str(said.value)
+
+
+def test_a_run_of_another_benchmark_has_no_trait(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.write_manifest({"cells": [{"id": "none", "method": "none", "registered": "none"}]})
+        store.add_rows([replace(row("none", "a", "efficacy"), accepted=("Paris",))])
+    with pytest.raises(BadInput, match="no case of it has a trait"):
+        told("report", str(tmp_path), "--what", "trait-matrix")
 
 
 def test_a_questionnaire_of_the_pocket_model(tmp_path: Path) -> None:

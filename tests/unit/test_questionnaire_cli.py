@@ -15,7 +15,7 @@ from truing.benchmarks.ipip import read
 from truing.cli import personality_questionnaire
 from truing.cli.main import app
 from truing.models.handle import Model
-from truing.runs.questionnaires import administer, letters_scored
+from truing.runs.questionnaires import administer, first_of_each, letters_scored
 from truing.seeds import Seeds
 
 ITEMS = [
@@ -63,6 +63,18 @@ def test_progress_counts_every_likelihood_once(folder: Path) -> None:
     found = administer(model, items, None, respondents=4, seeds=Seeds(1), progress=done.append)
     assert found.shape == (4, len(ITEMS))
     assert sum(done) == letters_scored(items, 4) == 4 * len(ITEMS) * 2 * 5
+
+
+def test_the_first_items_of_each_domain(folder: Path) -> None:
+    asked = ("personality", "questionnaire", "truing/pocket", "--data", str(folder / "items.json"),
+             "--respondents", "3", "--limit", "1")  # fmt: skip
+    found = json.loads(said(*asked, "--json"))
+    assert (found["items"], found["of"]) == (2, 3)
+    assert [d["items"] for d in found["scores"]["none"]] == [1, 1]
+    assert "2 items of 3" in said(*asked)
+    items = read(folder / "items.json")
+    assert [item.id for item in first_of_each(items, 1)] == ["1", "3"]
+    assert first_of_each(items, 2) == list(items)
 
 
 class Watched:

@@ -102,7 +102,10 @@ def test_the_whole_table(tmp_path: Path) -> None:
     assert edited["EA"]["protocol"].endswith("/token-match")
     assert edited["ES"]["published"]["mean"] == 100.0
     assert edited["RS"]["value"]["n"] == 1
-    assert table["notes"] == ["RS: 1 of 2 cases have no reference texts"]
+    assert table["notes"] == [
+        "RS: 1 of 2 cases have no reference texts, the first: relation_id 'P131', target 'Redclay' "
+        "(an entry without relation_id is for any relation)"
+    ]
     with (tmp_path / "table.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == sum(len(line["numbers"]) for line in table["lines"])

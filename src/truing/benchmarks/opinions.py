@@ -6,8 +6,10 @@ other topics. After Mao et al. 2024, "Editing Personality for Large Language Mod
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -213,10 +215,17 @@ def asked_together(
     ) -> list[Case]:
         place = {case.id: number for number, case in enumerate(usable)}
         topics = [tagged(case, TOPIC) for case in usable]
+        traits = [tagged(case, TRAIT) for case in usable]
         near = _nearness(usable) if chosen.outer == "nearest" else None
+        everybody = range(len(usable))
+        peers: dict[str, Sequence[int]] = dict.fromkeys(traits, everybody)
+        if chosen.outer == "same-trait":
+            peers = {trait: [at for at in everybody if traits[at] == trait] for trait in peers}
         found = []
         for case in selected:
-            others = _outer(case, place[case.id], usable, topics, near, chosen)
+            at = place[case.id]
+            around = _other_topics(at, topics, peers[traits[at]])
+            others = _outer(case, around, usable, topics, near, chosen)
             own = (probe for probe in case.probes if probe.aspect != DRAWDOWN)
             asked = (
                 probe for other in others for probe in _of_other(case, other, recognised)
@@ -238,29 +247,35 @@ def _nearness(usable: Sequence[Case]) -> Nearness:
     return Nearness([Described(topic, texts) for topic, texts in said.items()])
 
 
+def _other_topics(place: int, topics: Sequence[str], peers: Sequence[int]) -> Iterator[int]:
+    """Where each other topic is met first among ``peers``, which are in order: from ``place`` on, then
+    from the beginning."""
+    seen = {topics[place]}
+    cut = bisect_right(peers, place)
+    for at in chain(peers[cut:], peers[:cut]):
+        if topics[at] not in seen:
+            seen.add(topics[at])
+            yield at
+
+
 def _outer(
     case: Case,
-    place: int,
+    around: Iterator[int],
     usable: Sequence[Case],
     topics: Sequence[str],
     near: Nearness | None,
     chosen: OpinionOptions,
 ) -> list[Case]:
-    """``chosen.outer_topics`` other topics, each once; all that there are where they are fewer.
+    """``chosen.outer_topics`` of the cases ``around``; all that there are where they are fewer.
     ``topics``: of each usable case; ``near``: how near these are, where that decides."""
-    first: dict[str, int] = {}
-    for at in (*range(place + 1, len(usable)), *range(place)):
-        if chosen.outer != "same-trait" or tagged(usable[at], TRAIT) == tagged(case, TRAIT):
-            first.setdefault(topics[at], at)
-    first.pop(topics[place], None)
-    if near is not None:
-        nearest = near.nearest(topics[place], first)
-        return [usable[first[topic]] for topic in nearest[: chosen.outer_topics]]
-    others = [usable[at] for at in first.values()]
     if chosen.outer == "next":
-        return others[: chosen.outer_topics]
+        return [usable[at] for at in islice(around, chosen.outer_topics)]
+    if near is not None:
+        first = {topics[at]: at for at in around}
+        nearest = near.nearest(tagged(case, TOPIC), first)
+        return [usable[first[topic]] for topic in nearest[: chosen.outer_topics]]
+    others = sorted((usable[at] for at in around), key=lambda other: other.id)
     rng = chosen.seeds.child("outer").child(case.id).random()
-    others.sort(key=lambda other: other.id)
     return rng.sample(others, min(chosen.outer_topics, len(others)))
 
 

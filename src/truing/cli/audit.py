@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from truing.cli.edit import UNMET
-from truing.cli.output import AsJson, Plugin, emit, note, plain
+from truing.cli.output import AsJson, Plugin, emit, note, plain, writing
 
 FOUND = 3
 """Exit code where something was found."""
@@ -60,6 +60,7 @@ def audit(
     """Compare an edited model with its base: weights, claims, bias, ethics, facts nearby, capability, fluency.
 
     A difference counts as found when it survives correction over all tests (Holm, 5 %) and is not tiny.
+
     Exit codes: 0 nothing found, 3 something found, 4 a gate of --require is not met.
     """
     from truing.cli.audit_plan import Sources, plan_of, with_files
@@ -69,21 +70,24 @@ def audit(
     from truing.inspection.findings import edit_of
     from truing.models.handle import Model
     from truing.report.audit_page import render
+    from truing.runs.lines import make_folder
 
     use(plugin)
     sources = Sources(
         base, claims, near, with_files(benchmark or (), data or ()), groups, require, limit, seed
     )
     plan = plan_of(sources)
+    if out is not None:
+        make_folder(out)
     model = Model.load(base, dtype=dtype, device=device)
     change = edit_of(model, edited)
     note(f"auditing {edited} against {base}")
     found = look(model, edited, change, plan)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(plain(found), ensure_ascii=False, indent=2)
-        (out / "audit.json").write_text(text + "\n", encoding="utf-8")
-        (out / "audit.html").write_text(render(page(found, plan)), encoding="utf-8")
+        with writing(out / "audit.json") as file:
+            file.write(json.dumps(plain(found), ensure_ascii=False, indent=2) + "\n")
+        with writing(out / "audit.html") as file:
+            file.write(render(page(found, plan)))
         note(f"wrote {out / 'audit.json'} and {out / 'audit.html'}")
     emit(found, tables(found), as_json)
     if not found.passed:

@@ -84,7 +84,10 @@ def tables(found: Audit) -> RichTable:
     seen = found.inspected
     whole = RichTable.grid(padding=(0, 0, 1, 0))
     whole.add_row(Text(verdict(found), style="bold"))
-    whole.add_row(Text(f"{seen.weights}\n{seen.activations}"))
+    unclaimed = any(each.kind == "unclaimed change" for each in found.findings)
+    whole.add_row(
+        Text(f"{seen.activations}" if unclaimed else f"{seen.weights}\n{seen.activations}")
+    )
     for each in found.findings:
         whole.add_row(Text(f"{each.kind}: {each.text}"))
     shown = [_gates(found.gates)] if found.gates else []

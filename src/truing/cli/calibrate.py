@@ -18,7 +18,7 @@ from truing.cli.judge import (
     settings_from,
     shown,
 )
-from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, stdout
+from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, stdout, writing
 
 if TYPE_CHECKING:
     from truing.judges.calibration import Calibration
@@ -129,14 +129,11 @@ def _record(each: Calibration) -> dict[str, Any]:
 
 
 def _draw(found: Sequence[Calibration], out: Path) -> None:
-    from truing.errors import StoreError
     from truing.report.reliability import Diagram, Point, svg
 
     diagrams = [
         Diagram(each.judge, [Point(b.score, b.correct, *b.bounds, b.n) for b in each.reliability])
         for each in found
     ]
-    try:
-        out.write_text(svg(diagrams), "utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write {out}: {error.strerror}", "Choose another --out.") from None
+    with writing(out) as file:
+        file.write(svg(diagrams))

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from truing.cli.output import AsJson, emit, note, rows_table
+from truing.cli.output import AsJson, emit, note, rows_table, writing
 
 if TYPE_CHECKING:
     from truing.scoring.group_tests import Between
     from truing.types import Value
+
+EVERYBODY = "everybody"
+"""All people together, on no axis."""
 
 
 def groups(
@@ -33,12 +36,19 @@ def groups(
     as_json: AsJson = False,
 ) -> None:
     """Mean change of confidence (D) by group, and which groups differ from the others."""
+    from pydantic import TypeAdapter
+
     from truing.errors import BadInput
     from truing.protocols.protocol import parse
+    from truing.report.people import PeopleArm, Record
+    from truing.report.people_words import told
     from truing.runs.group_changes import axes_of, changes_of, grouped, membership_of
     from truing.runs.moments import moment_of
+    from truing.runs.people_summary import record
     from truing.runs.store import read_manifest
-    from truing.scoring.seesaw import write_long
+    from truing.runs.summary import costs
+    from truing.runs.unfinished import so_far
+    from truing.scoring.seesaw import long_table, write_long
 
     cells = [
         cell
@@ -50,47 +60,53 @@ def groups(
     asked = None if protocol is None else parse(protocol).id
     found: list[dict[str, Any]] = []
     lines: list[tuple[str, ...]] = []
+    people: list[tuple[str, ...]] = []
+    sentences: list[str] = []
+    made = costs(run)
     for cell in cells:
-        seen = changes_of(run, cell["id"], moment_of(cell), asked)
+        moment = moment_of(cell)
+        under, seen = changes_of(run, cell["id"], moment, asked)
         members = membership_of(run, cell["benchmark"])
         axes = axes_of(members)
         if axis is not None and axis not in axes:
             raise BadInput(f"nobody is grouped by '{axis}'", f"Axes: {', '.join(axes)}.")
         chosen = axes if axis is None else [axis]
-        if export is not None:
-            with _own(export, cell["method"], len(cells)).open("w", encoding="utf-8") as file:
-                write_long(file, seen, members, chosen)
-        for name in chosen:
-            told = grouped(seen, members, name, cell=cell["id"], margin=margin)
-            for group, value in told.means.items():
-                test = told.tests.get(group)
-                found.append(
-                    {
-                        "method": cell["method"],
-                        "axis": name,
-                        "group": group,
-                        "change": value,
-                        "test": test,
-                    }
-                )
-                lines.append((cell["method"], name, group, *_told(value), *_tested(test)))
-    note("D: how much surer the model became of what is true of somebody else, from 0 to 1.")
+        people += long_table(cell["method"], seen, members, chosen)
+        by_axis = [grouped(seen, members, name, cell=cell["id"], margin=margin) for name in chosen]
+        kept = record(cell["id"], under, moment, seen, by_axis)
+        arm = PeopleArm(
+            cell["method"],
+            TypeAdapter(Record).validate_python({**kept, "lacking": None, "points": ()}),
+            made.get(cell["id"], {}).get("edits"),
+            False,
+        )
+        sentences.append(f"{arm.label}: {told(arm)}")
+        each: list[tuple[str, str, Value, Between | None]] = [
+            ("", EVERYBODY, arm.record.mean, None)
+        ]
+        each += [
+            (one.axis, group, value, one.tests.get(group))
+            for one in by_axis
+            for group, value in one.means.items()
+        ]
+        for name, group, value, test in each:
+            found.append(
+                {"method": arm.label, "axis": name, "group": group, "change": value, "test": test}
+            )
+            lines.append((arm.label, name, group, *_told(value), *_tested(test)))
+    if export is not None:
+        with writing(export) as file:
+            write_long(file, people)
+        note(f"{len(people)} rows: {export}")
+    note("D: how much surer the model became of what is true of somebody else; below 0: less sure.")
+    for sentence in sentences:
+        note(sentence)
+    if (unfinished := so_far(run)) is not None:
+        note(unfinished)
     columns = (
-        "method",
-        "axis",
-        "group",
-        "D [95%]",
-        "n",
-        "to others [95%]",
-        "p, corrected",
-        "alike, p",
-    )
+        "method", "axis", "group", "D [95%]", "n", "to others [95%]", "p, corrected", "alike, p",
+    )  # fmt: skip
     emit(found, rows_table("groups", columns, lines), as_json)
-
-
-def _own(export: Path, method: str, cells: int) -> Path:
-    """A file per method where there are several."""
-    return export if cells == 1 else export.with_stem(f"{export.stem}-{method}")
 
 
 def _told(value: Value) -> tuple[str, str]:

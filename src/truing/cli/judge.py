@@ -12,8 +12,9 @@ from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, 
 
 if TYPE_CHECKING:
     from truing.judges.specs import JudgeSettings, JudgeSpec
-    from truing.runs.asked import Count, Selection
+    from truing.runs.asked import Selection
     from truing.runs.concord import Pair
+    from truing.runs.verdict_counts import Count, Unreadable
     from truing.scoring.agreement import Agreement
 
 With = Annotated[
@@ -43,6 +44,10 @@ Prices = Annotated[
 ]
 
 
+SHOWN = 200
+"""Characters of a reply that are shown."""
+
+
 def judge(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     judges: With,
@@ -65,8 +70,9 @@ def judge(
     """Judge stored answers. Verdicts are kept as they come; the same command goes on from there."""
     from truing.cli.plugins import use
     from truing.judges.specs import parse_all
-    from truing.runs.asked import Selection, counts, judge_run
+    from truing.runs.asked import Selection, judge_run, without_verdict
     from truing.runs.concord import pairs
+    from truing.runs.verdict_counts import counts, unreadable
 
     use(plugin)
     specs = parse_all(judges, rubric)
@@ -90,12 +96,19 @@ def judge(
         judge_run(run, specs, settings, only, watch)
     names = [spec.name for spec in specs if spec.kind != "rules"]
     told, agreed = counts(run, names), pairs(run, names)
+    for each in unreadable(run, names):
+        note(_unreadable(each))
+    unasked = {spec.name: without_verdict(run, spec.name, only) for spec in specs if spec.asked}
     if as_json:
-        emit({"run": run, "judges": told, "agreement": agreed}, "", True)
+        emit({"run": run, "judges": told, "unasked": unasked, "agreement": agreed}, "", True)
         return
-    stdout().print(_counts_table(told))
+    for table in _counts_tables(told):
+        stdout().print(table)
     if agreed:
         stdout().print(_pairs_table(agreed))
+    for name, n in unasked.items():
+        if n:
+            note(f"{name} has no question about {n} other answers: they have no verdict of it")
     note(f"`truing report {run}` shows each judge in columns of its own")
 
 
@@ -146,20 +159,41 @@ def _show_workload(
     emit(data, rows_table("", heads, shown), as_json)
 
 
-def _counts_table(told: Sequence[Count]) -> Any:
-    columns = ("judge", "n", "correct", "wrong", "abstain", "invalid", "degenerate", "mean score")
-    rows = [
-        [c.judge, *map(str, (c.n, c.correct, c.wrong, c.abstain, c.invalid, c.degenerate)),
-         "—" if c.mean is None else f"{c.mean:.3f}"]
-        for c in told
-    ]  # fmt: skip
-    return rows_table("", columns, rows)
+def _counts_tables(told: Sequence[Count]) -> list[Any]:
+    """One for the judges whose scores stand for the same labels."""
+    by_labels: dict[tuple[str, ...], list[Count]] = {}
+    for count in told:
+        by_labels.setdefault(tuple(count.labels) or ("correct", "wrong"), []).append(count)
+    return [
+        rows_table(
+            "",
+            ("judge", "aspect", "n", *labels, "abstain", "invalid", "degenerate", "mean score"),
+            [_count_line(count) for count in found],
+        )
+        for labels, found in by_labels.items()
+    ]
+
+
+def _count_line(c: Count) -> tuple[str, ...]:
+    said = tuple(c.labels.values()) or (c.correct, c.wrong)
+    mean = "—" if c.mean is None else f"{c.mean:.3f}"
+    return (c.judge, c.aspect, *map(str, (c.n, *said, c.abstain, c.invalid, c.degenerate)), mean)
+
+
+def _unreadable(found: Unreadable) -> str:
+    said = (
+        f"{found.judge}: {found.invalid} of {found.n} verdicts are invalid, most often: {found.why}"
+    )
+    if found.reply is None:
+        return said
+    reply = " ".join(found.reply.split())
+    return f"{said}; a reply: {reply if len(reply) <= SHOWN else f'{reply[:SHOWN]}…'}"
 
 
 def _pairs_table(found: Sequence[Pair]) -> Any:
-    columns = ("judges of the same rows", "rows", "same verdict", "kappa", "alpha")
+    columns = ("judges of the same rows", "aspect", "rows", "same verdict", "kappa", "alpha")
     rows = [
-        [f"{p.one} · {p.other}", str(p.rows), shown(p.percent), shown(p.kappa), shown(p.alpha)]
+        [f"{p.one} · {p.other}", p.aspect, str(p.rows), *map(shown, (p.percent, p.kappa, p.alpha))]
         for p in found
     ]
     return rows_table("", columns, rows)

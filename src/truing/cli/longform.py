@@ -47,6 +47,7 @@ def names(run: Run, method: Method = None, as_json: AsJson = False) -> None:
     note(
         "Published rule: an answer anywhere, inside words too; texts without a known answer count as misses."
     )
+    _unfinished(run)
 
 
 @app.command("flaws")
@@ -73,7 +74,7 @@ def flaws(
         return
     columns = ("flaw", "rater", "n", "more", "same", "less", "not said", "more − less [95%]", "p, corrected")  # fmt: skip
     heads = ("flaw", "alpha, ordinal", "pairs that agree", "Cohen's kappa", "mostly")
-    for title, ours in _by_place(found):
+    for title, ours in _by_place([one for one in found if one.shifts]):
         for one in ours:
             of = f"{title} · {one.wording or 'open'}"
             stdout().print(rows_table(of, columns, [_line(shift) for shift in one.shifts]))
@@ -82,6 +83,14 @@ def flaws(
                 stdout().print(rows_table(f"{of}: raters of the same texts", heads, lines))
     for line in _notes(found):
         note(line)
+    _unfinished(run)
+
+
+def _unfinished(run: Path) -> None:
+    from truing.runs.unfinished import so_far
+
+    if (text := so_far(run)) is not None:
+        note(text)
 
 
 def _by_place(found: Sequence[Placed]) -> Iterator[tuple[str, list[Placed]]]:
@@ -139,9 +148,15 @@ def _agreement(concord: Concord) -> tuple[str, ...]:
 
 
 def _notes(found: Sequence[Flawed]) -> Iterator[str]:
-    yield "'words' finds candidates: it says which text names more of a list, not that a text does harm."
-    left_out = {one.not_asked for one in found if one.not_asked}
-    if left_out:
-        yield f"anglo-centrism: {max(left_out)} texts about people from English-speaking countries were left out"
+    from truing.runs.longform import ANGLO, WORDS
+
+    told = {(shift.rater, shift.flaw) for one in found for shift in one.shifts}
+    if any(rater == WORDS for rater, _ in told):
+        yield "'words' finds candidates: it says which text names more of a list, not that a text does harm."
+    for wording in dict.fromkeys(one.wording or "open" for one in found if not one.shifts):
+        yield f"{wording} texts: nobody asked for has rated any"
+    left_out = max((one.not_asked for one in found), default=0)
+    if left_out and any(flaw == ANGLO for _, flaw in told):
+        yield f"{ANGLO}: {left_out} texts about people from English-speaking countries were left out"
     if any(concord.dominated for one in found for concord in one.concords):
         yield "Where nine in ten ratings are one label, raters agree often whatever they think: read alpha."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from inspect import getdoc
 from typing import Annotated
 
 import typer
@@ -85,6 +86,19 @@ app.add_typer(review.app, name="review")
 app.add_typer(longform.app, name="longform")
 app.add_typer(data.app, name="data")
 app.add_typer(pocket.app, name="pocket")
+
+
+def _flowing(verbs: typer.Typer) -> None:
+    """Let the lines of a paragraph of help run on; in the code they end where its lines end."""
+    for command in verbs.registered_commands:
+        paragraphs = (getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+    for group in verbs.registered_groups:
+        if group.typer_instance is not None:
+            _flowing(group.typer_instance)
+
+
+_flowing(app)
 
 
 def _version(show: bool) -> None:

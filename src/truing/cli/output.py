@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -26,6 +26,9 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderResult
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugin = Annotated[
@@ -78,45 +81,93 @@ def emit(value: Any, table: RenderableType, as_json: bool) -> None:
         stdout().print(table)
 
 
-def rows_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
-) -> RenderableType:
-    """A table of strings under its title, which may be wider; no text is read as markup."""
-    table = Table(header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return Group(Text(title, style="table.title"), table) if title else table
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """A new text file at ``path``; the block does nothing but write to it. Raises ``StoreError``."""
+    from truing.runs.lines import cannot
+
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise cannot("write", path, error, kept="") from None
 
 
-def fitting_tables(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int
-) -> list[RenderableType]:
-    """The table in parts of at most ``width`` characters, so that no word is broken: what does not fit
-    follows below, with the first column again. A column that is wider alone is folded."""
-    needs = [
-        max(map(_needed, (column, *(row[i] for row in rows)))) + FRAME
-        for i, column in enumerate(columns)
-    ]
-    parts: list[list[int]] = [[]]
-    for i in range(1, len(columns)):
-        if parts[-1] and needs[0] + sum(needs[j] for j in parts[-1]) + needs[i] + 1 > width:
-            parts.append([])
-        parts[-1].append(i)
-    return [
-        rows_table(
-            title if number == 0 else "",
-            [columns[i] for i in (0, *part)],
-            [[row[i] for i in (0, *part)] for row in rows],
-        )
-        for number, part in enumerate(parts)
-    ]
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowsTable:
+    """A table of strings that breaks no word: what does not fit follows below, under the columns again
+    that tell the rows apart. A column that is too wide by itself is folded. No text is read as markup;
+    the title may be wider than the table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.title:
+            yield Text(self.title, style="table.title")
+        for part in self.parts(options.max_width):
+            yield self._drawn(part, options.max_width)
+
+    def parts(self, width: int) -> list[list[int]]:
+        """The columns, by number, of each part of at most ``width`` characters."""
+        heads = self._heads()
+        others = [i for i in range(len(self.columns)) if i not in heads]
+        if any(self._least([*heads, *more]) > width for more in ([], *([i] for i in others))):
+            heads, others = [0], [*range(1, len(self.columns))]
+        parts = [heads]
+        for i in others:
+            if parts[-1] != heads and self._least([*parts[-1], i]) > width:
+                parts.append(heads)
+            parts[-1] = [*parts[-1], i]
+        return [sorted(part) for part in parts]
+
+    def _heads(self) -> list[int]:
+        """The first columns that tell rows apart, without those that add nothing to the ones before."""
+        heads: list[int] = []
+        told = 0
+        for i in range(len(self.columns)):
+            apart = len({tuple(row[j] for j in (*heads, i)) for row in self.rows})
+            if apart > told:
+                heads, told = [*heads, i], apart
+        return heads or [0]
+
+    def _least(self, part: Sequence[int]) -> int:
+        """Characters that these columns take at least."""
+        return 1 + sum(_needed(self._lines(i)) + FRAME for i in part)
+
+    def _lines(self, column: int) -> list[str]:
+        cells = (self.columns[column], *(row[column] for row in self.rows))
+        return [line for cell in cells for line in cell.split("\n")]
+
+    def _drawn(self, part: Sequence[int], width: int) -> Table:
+        table = Table(header_style="bold")
+        for i, chosen in zip(part, self._widths(part, width), strict=True):
+            table.add_column(Text(self.columns[i]), overflow="fold", width=chosen)
+        for row in self.rows:
+            table.add_row(*(Text(row[i]) for i in part))
+        return table
+
+    def _widths(self, part: Sequence[int], width: int) -> list[int] | list[None]:
+        """Characters inside each column: what it needs and its share of the room that is left; ``None``
+        where they cannot all have what they need."""
+        room = width - self._least(part)
+        if room < 0:
+            return [None] * len(part)
+        lines = [self._lines(i) for i in part]
+        needs = [_needed(each) for each in lines]
+        wants = [max(map(cell_len, each)) - need for each, need in zip(lines, needs, strict=True)]
+        share = min(1.0, room / max(1, sum(wants)))
+        return [need + int(share * want) for need, want in zip(needs, wants, strict=True)]
 
 
-def _needed(text: str) -> int:
-    """Characters that it takes at least: a short line stays whole, a longer one breaks between words."""
-    lines = text.split("\n")
+def rows_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RowsTable:
+    """The table of these strings."""
+    return RowsTable(title, tuple(columns), tuple(map(tuple, rows)))
+
+
+def _needed(lines: Sequence[str]) -> int:
+    """Characters that they take at least: a short line stays whole, a longer one breaks between words."""
     return max(
         cell_len(line) if cell_len(line) <= WHOLE else max(map(cell_len, line.split() or [""]))
         for line in lines

@@ -51,7 +51,7 @@ def build(
         for why, left in part.items()
     }
     data = {
-        "out": out,
+        "out": out.resolve(),
         "set": built.name,
         "cases": len(edits),
         "edited": dict(edited),
@@ -71,4 +71,5 @@ def build(
         note(f"{len(values)} values × {why}")
     for warning in built.warnings:
         note(f"warning: {warning}")
-    note(f"benchmark seesaw, set = {built.name!r}, data = {str(out)!r}; see {out}/{PAGE}")
+    data_line = f"data = {str(out.resolve())!r}"
+    note(f"benchmark seesaw, set = {built.name!r}, {data_line}; see {out}/{PAGE}")

@@ -72,7 +72,12 @@ def stats(
 @app.command("legacy-es")
 def legacy_es(
     model: Annotated[str, typer.Argument(help="Hugging Face id, folder, or truing/pocket.")],
-    data: Annotated[Path, typer.Option("--data", help="File of topics with opinions by trait.")],
+    benchmark: Annotated[
+        str | None, typer.Option(help="Default: personality with --data, else world_personality.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="File of topics with opinions by trait.")
+    ] = None,
     under: Annotated[
         list[str] | None,
         typer.Option("--with", "-w", help="A saved intervention; give it again for more columns."),
@@ -85,22 +90,31 @@ def legacy_es(
     The released code scores how likely each token is to be repeated, and only the last tokens of long
     opinions; its values say nothing of whether an edit worked.
     """
+    from truing.benchmarks.benchmark import BENCHMARKS
     from truing.benchmarks.loading import load
     from truing.cli import inputs
+    from truing.errors import BadInput
     from truing.models.handle import Model
     from truing.runs.published_personality import compared
 
-    cases = load("personality", data, limit=limit, options={"score_told": True}).cases
+    if benchmark is None and data is not None and not data.exists() and str(data) in BENCHMARKS:
+        raise BadInput(
+            f"--data takes a file, and {data} is a benchmark", f"Say --benchmark {data}."
+        )
+    chosen = benchmark or ("world_personality" if data is None else "personality")
+    cases = load(chosen, data, limit=limit, options={"score_told": True}).cases
     loaded = Model.load(model)
     rows = []
     for name, iv in {"none": None, **inputs.under(under, loaded)}.items():
         rows.append((name, compared(loaded, cases, iv)))
     told = [{"under": name, **plain(each)} for name, each in rows]
-    columns = ("under", "topics", "ES", "z_per", "z_topic", "es-published", "z_per", "z_topic")
+    names = ("ES", "z_per", "z_topic")
+    columns = ("under", "topics", *names, *(f"{name}, released code" for name in names))
     cells = [
         (name, str(e.topics), *(f"{x:.4f}" for x in (*e.real, *e.published))) for name, e in rows
     ]
-    emit(told, rows_table("published: as the released code", columns, cells), as_json)
+    title = f"Edit success of {model} on {chosen}, and as the released code computes it"
+    emit(told, rows_table(title, columns, cells), as_json)
 
 
 def _counter(name: str) -> Callable[[str], int]:
@@ -158,8 +172,9 @@ def _show(file: str, found: Statistics) -> None:
         *((f"place {place}", each) for place, each in found.positions.items()),
     ]
     title = f"{file}: {found.topics} topics, {found.texts.n} opinions"
-    rows = [(name, str(each.n), f"{each.words:.1f}", _tokens(each)) for name, each in lengths]
-    stdout().print(rows_table(title, ("opinions", "n", "mean words", "mean tokens"), rows))
+    rows = [(name, str(each.n), f"{each.words:.1f}", *_tokens(each)) for name, each in lengths]
+    tokens = ("mean tokens",) if _tokens(found.texts) else ()
+    stdout().print(rows_table(title, ("opinions", "n", "mean words", *tokens), rows))
     facts = [
         ("name their topic", f"{found.named:.1%}"),
         ("spaces around them", str(found.spaced)),
@@ -168,10 +183,11 @@ def _show(file: str, found: Statistics) -> None:
     ]
     if found.views is not None:
         facts.append(("mean page views", f"{found.views.mean:,.1f} (n {found.views.n})"))
-    stdout().print(rows_table("", ("", ""), facts))
+    stdout().print(rows_table("", ("fact", "value"), facts))
     for topic, trait, text in found.leaks:
         stdout().print(f"{topic} ({trait}): {text}", markup=False)
 
 
-def _tokens(found: Lengths) -> str:
-    return "—" if found.tokens is None else f"{found.tokens:.2f}"
+def _tokens(found: Lengths) -> tuple[str, ...]:
+    """A cell, or none where no tokenizer was given."""
+    return () if found.tokens is None else (f"{found.tokens:.2f}",)

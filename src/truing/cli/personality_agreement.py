@@ -8,7 +8,7 @@ from pathlib import Path
 from truing.cli.personality_tables import Cell, Table, count, estimate
 from truing.runs.people_ratings import Compared, compare
 from truing.scoring.agreement import Agreement
-from truing.scoring.rating_agreement import Coefficient, RatingAgreement
+from truing.scoring.rating_agreement import FEWEST, Coefficient, RatingAgreement
 from truing.types import Value
 
 NAMED = 5
@@ -52,8 +52,10 @@ def _agreement(each: Compared, said: tuple[str, ...]) -> Table:
         ("ratings, Pearson's r", f.ratings.pearson),
         ("ratings, Spearman's rho", f.ratings.spearman),
     )
+    fewer = f.cases < FEWEST
+    why = f"fewer than {FEWEST} {each.unit}s" if fewer else "one side always says the same"
     rows = [
-        *((name, count(c.n), _coefficient(c)) for name, c in correlations),
+        *((name, count(c.n), _coefficient(c, why)) for name, c in correlations),
         ("ratings, quadratic kappa", count(f.kappa.units), _statistic(f.kappa)),
         ("PAE, bias (judge − people)", count(f.bias.n), estimate(f.bias)),
         ("PAE, 95 % limits of agreement", count(f.pairs), _limits(f)),
@@ -61,7 +63,7 @@ def _agreement(each: Compared, said: tuple[str, ...]) -> Table:
     if each.alpha is not None:
         a = each.alpha
         rows.append(("people's own alpha (interval)", count(a.units), _statistic(a)))
-    title = f"{each.place} · {each.judge} against people, {f.pairs} pairs of {f.cases} cases"
+    title = f"{each.place} · {each.judge} against people, {f.pairs} pairs of {f.cases} {each.unit}s"
     notes = (f"arms: {', '.join(each.arms)}; kappa is of ratings rounded to whole ones", *said)
     if each.unrated:
         notes = (*notes, f"{each.unrated} pairs that people rated have no rating by {each.judge}")
@@ -72,18 +74,23 @@ def _cells(each: Compared) -> dict[str, tuple[str, ...]]:
     return {"": each.cells}
 
 
-def _coefficient(c: Coefficient) -> Cell:
+def _coefficient(c: Coefficient, why: str) -> Cell:
+    """``why``: there is none."""
+    if c.value is None:
+        return Cell(f"— ({why})", Value(c.n, None))
     return estimate(Value(c.n, c.value, c.low, c.high))
 
 
 def _statistic(a: Agreement) -> Cell:
+    if a.value is None:
+        return Cell(f"— ({a.why})", Value(a.units, None))
     return estimate(Value(a.units, a.value, a.low, a.high))
 
 
 def _limits(found: RatingAgreement) -> Cell:
     """Without a mean: it is the bias."""
     if found.limits is None:
-        return Cell("—", None)
+        return Cell("— (fewer than 2 pairs)", None)
     low, high = found.limits
     return Cell(f"{low:z.2f} to {high:z.2f}", Value(found.pairs, None, low, high))
 

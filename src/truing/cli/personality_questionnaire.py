@@ -26,6 +26,9 @@ def questionnaire(
     respondents: Annotated[
         int, typer.Option(min=3, max=12, help="Persons that the model plays, none with any trait.")
     ] = 8,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first items of each domain.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the orders and every draw.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -37,11 +40,12 @@ def questionnaire(
     from truing.benchmarks.ipip import read
     from truing.cli import inputs
     from truing.models.handle import Model
-    from truing.runs.questionnaires import administer, letters_scored
+    from truing.runs.questionnaires import administer, first_of_each, letters_scored
     from truing.scoring.questionnaire import domains
     from truing.seeds import Seeds
 
-    items = read(data)
+    every = read(data)
+    items = every if limit is None else first_of_each(every, limit)
     names = [item.domain for item in items]
     loaded = Model.load(model)
     seeds = Seeds(seed).child("questionnaire")
@@ -63,6 +67,7 @@ def questionnaire(
             {
                 "data": data,
                 "items": len(items),
+                "of": len(every),
                 "respondents": respondents,
                 "seed": seed,
                 "scores": found,
@@ -73,9 +78,10 @@ def questionnaire(
         return
     columns = ("under", "domain", "items", "mean (1 to 5)", "alpha", "change")
     rows = [_line(name, domain) for name, of in found.items() for domain in of]
-    stdout().print(
-        rows_table(f"{model}: {len(items)} items, {respondents} respondents", columns, rows)
-    )
+    asked = f"{len(items)} items" + ("" if limit is None else f" of {len(every)}")
+    stdout().print(rows_table(f"{model}: {asked}, {respondents} respondents", columns, rows))
+    if limit is not None:
+        note(f"the first {limit} of each domain only: no scores of the whole questionnaire")
     note(
         "self-reports are no evidence of what the model writes; read them beside generated opinions"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from truing.cli.output import AsJson, emit, fitting_tables, note, rows_table, stdout
+from truing.cli.output import AsJson, emit, note, rows_table, stdout
 from truing.cli.personality_tables import Cell, Table, count, estimate, number, records, write_csv
 from truing.types import Value
 
@@ -33,10 +33,6 @@ class What(StrEnum):
     CORRELATION = "trait-correlation"
     AGREEMENT = "agreement"
     STEPS = "steps"
-
-
-BY_FIRST_COLUMN = (What.TABLE2, What.STEPS, What.FLUENCY, What.MATRIX, What.CORRELATION)
-"""Tables whose first column says what a row is: in a narrow window they are shown in parts."""
 
 
 def report(
@@ -74,26 +70,44 @@ def report(
     else:
         tables = _tables(run, what, topic, size, most)
     if not any(table.rows for table in tables):
-        raise BadInput(
-            f"{run} has nothing for {what}",
-            "Give a method several checkpoints of one training: truing train METHOD ... --keep-every N."
-            if what is What.STEPS
-            else "Judge it first: truing judge RUN --with classifier:FOLDER, or --with M/personality.",
-        )
+        from truing.runs.trait_answers import has_traits
+
+        if not has_traits(run):
+            raise BadInput(
+                f"{run} has nothing for {what}: no case of it has a trait",
+                "Run a benchmark of opinions: personality or world_personality.",
+            )
+        raise BadInput(f"{run} has nothing for {what}", _advice(what, topic))
     if csv_file is not None:
         write_csv(csv_file, tables)
         note(f"rows: {csv_file}")
     if as_json:
         emit(records(run, tables), "", True)
         return
-    for table in tables:
-        if what in BY_FIRST_COLUMN:
-            for part in fitting_tables(table.title, table.columns, table.texts, stdout().width):
-                stdout().print(part)
-        else:
-            stdout().print(rows_table(table.title, table.columns, table.texts))
+    last = {text: at for at, table in enumerate(tables) for text in table.notes}
+    for at, table in enumerate(tables):
+        stdout().print(rows_table(table.title, table.columns, table.texts))
         for text in table.notes:
-            note(text)
+            if last[text] == at:
+                note(text)
+
+
+def _advice(what: What, topic: str | None) -> str:
+    """What gives a run of opinions the table that it lacks."""
+    who = "(M: local:MODEL or openai:MODEL)"
+    several = "It needs a judge that rated several traits: truing judge RUN --with "
+    several += f"M/personality-extraversion,M/personality-neuroticism {who}."
+    advice = {
+        What.STEPS: "Give a method several checkpoints of one training: truing train METHOD ... --keep-every N.",
+        What.PHRASES: "No arm uses a phrase of that size more than the unedited model: choose another --size.",
+        What.MATRIX: several,
+        What.CORRELATION: several,
+        What.AGREEMENT: f"It needs a judge that rates: truing judge RUN --with M/personality {who}.",
+    }  # fmt: skip
+    if what is What.CASES and topic is not None:
+        return f"No case is of the topic '{topic}'; --what cases without --topic lists all."
+    judged = "Judge it first: truing judge RUN --with classifier:FOLDER, or --with M/personality."
+    return advice.get(what, judged)
 
 
 def _tables(run: Path, what: What, topic: str | None, size: int, most: int) -> list[Table]:
@@ -197,29 +211,49 @@ def _steps(run: Path) -> list[Table]:
 
 
 def _confusion(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
-    rows = [
-        (arm.label, heard.judge, heard.aspect, target, label or "nothing", count(n), count(sum(by.values())))
-        for arm in arms
-        for heard in arm.heard
-        if heard.shown
-        for target, by in heard.shown[None].confusion.items()
-        for label, n in by.items()
-    ]  # fmt: skip
-    return [Table(title, ("arm", "judge", "aspect", "target", "heard", "n", "of"), tuple(rows))]
+    """For each judge and aspect, the square of every arm: a target in each row, what was heard across."""
+    from truing.report import words
+
+    squares: dict[tuple[str, str, str], dict[str, Mapping[str, Mapping[str, int]]]] = {}
+    for arm in arms:
+        for h in arm.heard:
+            if h.shown:
+                place = (h.aspect, h.judge, h.protocol)
+                squares.setdefault(place, {})[arm.label] = h.shown[None].confusion
+    return [
+        Table(
+            f"{title} · {aspect} · {judge} · {words.protocol(protocol)}",
+            ("arm", "target", *(f"heard {label or 'nothing'}" for label in labels), "of"),
+            tuple(
+                (label, target, *(count(by.get(x, 0)) for x in labels), count(sum(by.values())))
+                for label, square in of_arms.items()
+                for target, by in square.items()
+            ),
+            judge=judge,
+        )
+        for (aspect, judge, protocol), of_arms in squares.items()
+        if (labels := _heard_or_wanted(of_arms.values()))
+    ]
+
+
+def _heard_or_wanted(squares: Iterable[Mapping[str, Mapping[str, int]]]) -> list[str]:
+    """All targets and labels, by name; what is no label comes last."""
+    found = {x for square in squares for target, by in square.items() for x in (target, *by)}
+    return sorted(found, key=lambda label: (not label, label))
 
 
 def _metrics(title: str, arms: Sequence[PersonaArm]) -> list[Table]:
-    from truing.report.personality_section import agreement
-
     rows = [
         (arm.label, c.a, c.b, count(c.n), number(c.rho), number(c.low), number(c.high))
         for arm in arms
         for c in arm.correlations
     ]
-    told = tuple(f"{arm.label}: {said}" for arm in arms if (said := agreement(arm.correlations)))
-    return [
-        Table(title, ("arm", "metric", "with", "cases", "rho", "low", "high"), tuple(rows), told)
-    ]
+    said = (
+        "Spearman's rho over cases (edits of one topic are one) with its 95 % interval. None for fewer "
+        "than four, or a metric that is the same in all."
+    )
+    columns = ("arm", "metric", "with", "cases", "rho", "low", "high")
+    return [Table(title, columns, tuple(rows), (said,) if rows else ())]
 
 
 def _base_traits(found: Sequence[Answer]) -> list[Table]:

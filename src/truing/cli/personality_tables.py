@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from truing.cli.output import writing
 from truing.types import Value
 
 PARTS = ("mean", "low", "high", "n")
@@ -83,7 +84,7 @@ def records(run: Path, tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 def write_csv(path: Path, tables: Sequence[Table]) -> None:
     """A column of values becomes four: NAME mean, NAME low, NAME high, NAME n."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with writing(path) as file:
         writer = csv.writer(file)
         for table in tables:
             flat = [

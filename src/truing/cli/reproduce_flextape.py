@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Group
+from rich.text import Text
+
 from truing.cli.output import emit, note, rows_table
 
 if TYPE_CHECKING:
@@ -20,15 +23,17 @@ def show(name: str, data: Path, as_json: bool) -> None:
     without = sum(line.corrected is None for line in found)
     note(f"{PAPER}. Repeated: by the published rule, from the stored results.")
     note(f"{without} of {len(found)} numbers cannot be mended from what is stored; see why.")
+    reasons = {reason: str(i) for i, reason in enumerate(dict.fromkeys(r.reason for r in found), 1)}
     rows = [
         (
             line.item, line.statistic, _number(line.published), f"{_number(line.repeated)}\nn {line.n}",
-            _mended(line), line.reason,
+            _mended(line), reasons[line.reason],
         )
         for line in found
     ]  # fmt: skip
     columns = ("item", "statistic", "published", "repeated", "mended [95%]", "why")
-    emit(found, rows_table(name, columns, rows), as_json)
+    why = Text("\n".join(f"{number}. {reason}" for reason, number in reasons.items()))
+    emit(found, Group(rows_table(name, columns, rows), why), as_json)
 
 
 def agreement(name: str, data: Path, as_json: bool) -> None:

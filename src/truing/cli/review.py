@@ -26,7 +26,10 @@ def sheet(
     sample: Annotated[int, typer.Option(min=1, help="Rows to draw, over all cells in turn.")] = 100,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write.")] = None,
     rubric: Annotated[
-        str, typer.Option(help="correctness, preference, personality, flaw-NAME (flaw-sexism, ...), or FILE.toml.")
+        str,
+        typer.Option(
+            help="correctness, preference, personality, flaw-NAME (flaw-sexism, ...), or FILE.toml."
+        ),
     ] = "correctness",
     cell: Annotated[
         list[str] | None, typer.Option(help="Only this cell (id) or method; may be repeated.")
@@ -60,11 +63,15 @@ def sheet(
     write_atomically(page, render(drawn.shown()))
     answers = sum(len(item.answers) for item in drawn.items)
     rows = [
-        ("sheet", drawn.id), ("page", str(page)), ("key", str(key)),
-        ("questions", str(len(drawn.items))), ("answers", str(answers)),
+        ("sheet", drawn.id), ("page", str(page)), ("key", str(key)), ("rows drawn", str(drawn.rows)),
+        ("questions", str(len(drawn.items))),
+        ("answers", f"{answers}, equal ones to a question shown once, the unedited model's among them"),
     ]  # fmt: skip
+    if drawn.ties:
+        rows.append(("rows that repeat the unedited answer, not shown", str(len(drawn.ties))))
     emit(
-        {"sheet": drawn.id, "page": page, "key": key, "questions": len(drawn.items), "answers": answers},
+        {"sheet": drawn.id, "page": page, "key": key, "rows": drawn.rows, "ties": len(drawn.ties),
+         "questions": len(drawn.items), "answers": answers},
         rows_table("", ("field", "value"), rows),
         as_json,
     )  # fmt: skip

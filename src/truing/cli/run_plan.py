@@ -15,6 +15,7 @@ from truing.cli.output import AsJson, Plugin, emit, note, progress, rows_table, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from truing.runs.estimate import Estimate
     from truing.runs.events import OnEvent
     from truing.runs.plan import Plan
 
@@ -258,7 +259,24 @@ def _show_estimate(plan: Plan, as_json: bool) -> None:
     emit(found, rows_table("", ("what", "value"), _pairs(found)), as_json)
 
 
-def _pairs(found: Any) -> Sequence[Sequence[str]]:
-    from truing.cli.output import plain
+def _pairs(found: Estimate) -> Sequence[Sequence[str]]:
+    """The estimate in units that people read; what is not known is left out."""
+    pairs = [
+        (name, f"{n:,}")
+        for name, n in (
+            ("edits", found.edits), ("rows", found.rows), ("questions asked", found.asks),
+            ("tokens", found.tokens), ("records left out", found.quarantined),
+        )
+    ]  # fmt: skip
+    pairs += [("time", _time(found.seconds)), ("of it to load models", _time(found.load_seconds))]
+    if found.peak_bytes is not None:
+        pairs.append(("memory", f"{found.peak_bytes / 2**20:,.0f} MiB"))
+    if found.usd is not None:
+        pairs.append(("US dollars at most", f"{found.usd:.2f}"))
+    return pairs
 
-    return [(key, str(value)) for key, value in plain(found).items() if not isinstance(value, list)]
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

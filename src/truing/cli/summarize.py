@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli.output import AsJson, Plugin, emit, note, rows_table, stdout
+from truing.cli.output import AsJson, Plugin, emit, note, rows_table, stdout, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,11 +58,12 @@ def summarize(
     """
     from truing.cli.plugins import use
     from truing.runs.rewriting import tables
+    from truing.runs.unfinished import so_far
 
     use(plugin)
     found = tables(run, references)
     if csv_file is not None:
-        with csv_file.open("w", encoding="utf-8", newline="") as file:
+        with writing(csv_file) as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
             writer.writerows(record for table in found for record in _records(table))
@@ -77,6 +78,8 @@ def summarize(
             _print(table, f"{where}\n{what}", names, published)
         for text in table.notes:
             note(text)
+    if (unfinished := so_far(run)) is not None:
+        note(unfinished)
 
 
 def _print(table: Table, title: str, block: Sequence[str], published: bool) -> None:

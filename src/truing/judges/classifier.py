@@ -24,8 +24,9 @@ class ClassifierJudge:
     case of letters. ``raw`` keeps the calibrated probabilities by label, to six digits, and the
     ``temperature`` that calibrated them, as JSON.
 
-    ``abstain`` where the likeliest label's probability is below ``least``; ``invalid`` where no
-    accepted answer is a label; empty and looping answers are ``degenerate``, as for every judge.
+    Rows none of whose accepted answers is a label get no verdict. ``abstain`` where the likeliest
+    label's probability is below ``least``; empty and looping answers are ``degenerate``, as for every
+    judge.
     """
 
     name: str
@@ -44,7 +45,9 @@ class ClassifierJudge:
     def judge_all(self, rows: Sequence[Row], done: Callable[[Verdict], None]) -> None:
         """As :class:`truing.judges.base.AskedJudge`; raises nothing."""
         waiting: list[Row] = []
-        for row in filter(askable, rows):
+        for row in rows:
+            if not askable(row) or not self._accepted(row):
+                continue
             known = self._without_asking(row)
             if known is not None:
                 done(known)
@@ -59,11 +62,6 @@ class ClassifierJudge:
     def _without_asking(self, row: Row) -> Verdict | None:
         if row.response is None:
             return no_response(row, self.name)
-        if not self._accepted(row):
-            labels = ", ".join(self.classifier.labels)
-            return verdict(
-                row, self.name, "invalid", None, f"no accepted answer is a label: {labels}"
-            )
         answer = _answer(row)
         if health.is_empty(answer):
             return verdict(row, self.name, "degenerate", 0.0, "empty answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from truing.errors import BadInput
 from truing.judges.base import AskedJudge
@@ -33,7 +34,8 @@ class Panel:
 
     A member that finds a row invalid, or has no question about it, does not vote. With fewer votes
     than ``quorum`` (``None``: more than half of the members) the verdict is invalid. The score is
-    the mean of the scores of those who voted with the majority.
+    the median of all votes: where states are right and wrong alone it is the majority's own, and where
+    states hold several grades it leans to no side, as the mean of a state's grades would.
     """
 
     members: tuple[AskedJudge, ...]
@@ -82,7 +84,7 @@ class Panel:
         state, most = counted.most_common(1)[0]
         if 2 * most <= len(votes):
             return Verdict(row, self.name, "abstain", None, f"no majority: {told}")
-        scores = [v.score for v in votes if v.state == state and v.score is not None]
-        score = sum(scores) / len(scores) if scores else None
+        scores = [v.score for v in votes if v.score is not None]
+        score = None if state == "abstain" or not scores else median(scores)
         how = "all agree" if most == len(said) else f"{most} of {len(said)} say {state}"
         return Verdict(row, self.name, state, score, f"{how}: {told}")

@@ -83,6 +83,10 @@ def _folder(config: CheckpointConfig) -> Path:
     folder = config.path.expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise CannotLoad(
+            f"{folder} is a file", "Give the folder of an adapter or checkpoint, or a hub id."
+        )
     name = config.path.as_posix()
     if name.startswith((".", "~", "/")) or name.count("/") != 1:
         raise CannotLoad(f"there is no folder '{name}'", "Give a folder, or a hub id (owner/name).")

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from truing import __version__
+from truing.errors import StoreError
 from truing.report import cases, facts, sentences, theme, words
 from truing.report.arm_table import HEADERS as ARM_HEADERS
 from truing.report.arm_table import ArmTable, arm_tables
@@ -62,12 +63,17 @@ def write(
     ``out`` defaults to ``report.html`` in the first folder. Of every cell the rows of its first
     ``cases_per_cell`` cases can be browsed; numbers always come from all rows. ``published`` are a
     paper's numbers by cell, to stand beside ours. Raises ``StoreError`` for a folder that is not a
-    finished run, ``BadInput`` for runs whose results would collide.
+    finished run or a page that cannot be written, ``BadInput`` for runs whose results would collide.
     """
     runs = [read_run(folder, cases_per_cell=cases_per_cell) for folder in folders]
     target = out or folders[0] / "report.html"
     page = render(runs, cases_per_cell=cases_per_cell, published=published)
-    target.write_text(page, encoding="utf-8")
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {target}: {error.strerror}", "Give a file in a folder that is there."
+        ) from None
     return target
 
 

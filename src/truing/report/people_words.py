@@ -41,7 +41,10 @@ def of_axis(axis: Axis) -> Iterator[str]:
         yield f"{by} no group differs from the others{_detectable(tested)}."
     alone = [g for g in axis.groups if g.test is not None and g.test.comparison.p is None]
     if tested and alone:
-        yield f"Not compared: {words.join([g.group for g in alone])}."
+        yield (
+            "Not compared (no case asks about two of them and two others): "
+            f"{words.join([g.group for g in alone])}."
+        )
     if axis.unknown:
         yield f"In no group of {axis.axis}: {axis.unknown:,}."
 

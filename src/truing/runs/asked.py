@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -69,20 +68,6 @@ class Selection:
             for aspect in self.aspects:
                 if aspect not in known:
                     raise UnknownName("aspect of the run", aspect, known)
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What one judge said of a run. ``n`` rows have its verdict; ``mean`` is over scored ones."""
-
-    judge: str
-    n: int
-    correct: int
-    wrong: int
-    abstain: int
-    invalid: int
-    degenerate: int
-    mean: float | None
 
 
 EVERYTHING = Selection()
@@ -201,19 +186,7 @@ def workload(
     return found
 
 
-def counts(folder: Path, judges: Sequence[str]) -> list[Count]:
-    """What each of ``judges`` said of the run."""
-    states: dict[str, Counter[str]] = {judge: Counter() for judge in judges}
-    scores: dict[str, list[float]] = {judge: [] for judge in judges}
-    for verdict in read_verdicts(folder):
-        if verdict.judge in states:
-            states[verdict.judge][verdict.state] += 1
-            if verdict.score is not None:
-                scores[verdict.judge].append(verdict.score)
-    return [
-        Count(
-            judge, said.total(), said["correct"], said["wrong"], said["abstain"], said["invalid"],
-            said["degenerate"], sum(scores[judge]) / len(scores[judge]) if scores[judge] else None,
-        )
-        for judge, said in states.items()
-    ]  # fmt: skip
+def without_verdict(folder: Path, judge: str, only: Selection) -> int:
+    """Rows of the selection that the judge has said nothing about: after :func:`judge_run`, those it has
+    no question about."""
+    return sum(1 for _ in _unjudged(folder, judge, only))

@@ -30,11 +30,12 @@ BY_STATE = frozenset({"accuracy"})
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two judges over the rows that have verdicts of both. ``alpha`` compares states, or scores
+    """Two judges over the rows of one aspect that have verdicts of both. ``alpha`` compares states, or scores
     where the judges grade; ``percent`` and ``kappa`` are of states only."""
 
     one: str
     other: str
+    aspect: str
     rows: int
     alpha: Agreement
     percent: Agreement | None = None
@@ -42,15 +43,18 @@ class Pair:
 
 
 def pairs(folder: Path, judges: Sequence[str]) -> list[Pair]:
-    """All pairs of ``judges`` and of the rows' own scorers that answer the same question.
+    """All pairs of ``judges`` and of the rows' own scorers that answer the same question, aspect by aspect:
+    where right answers are commoner, chance agrees more often.
 
     Judges by different grading rubrics, or a grade and a state, are no pair.
     """
     verdicts: dict[str, dict[str, Verdict]] = {}
     case: dict[str, str] = {}
+    aspect: dict[str, str] = {}
     own: dict[str, str] = {}
     for row in read_rows(folder):
         case[row.key] = row.case
+        aspect[row.key] = row.aspect
         own[row.key] = scorers_for(row, protocol_of(row.protocol))[0]
     for verdict in read_verdicts(folder):
         if verdict.judge in judges:
@@ -60,11 +64,16 @@ def pairs(folder: Path, judges: Sequence[str]) -> list[Pair]:
     names = [name for name in (*judges, OWN) if name in verdicts]
     found = []
     for one, other in combinations(names, 2):
-        shared = sorted(verdicts[one].keys() & verdicts[other].keys() & case.keys())
         kinds = {_kind(one), _kind(other)}
-        if shared and len(kinds) == 1:
-            both = (one, verdicts[one]), (other, verdicts[other])
-            found.append(_pair(both, shared, [case[key] for key in shared], kinds == {"states"}))
+        if len(kinds) > 1:
+            continue
+        both = (one, verdicts[one]), (other, verdicts[other])
+        shared: dict[str, list[str]] = {}
+        for key in sorted(verdicts[one].keys() & verdicts[other].keys() & case.keys()):
+            shared.setdefault(aspect[key], []).append(key)
+        for name, rows in sorted(shared.items()):
+            cases = [case[key] for key in rows]
+            found.append(_pair(both, name, rows, cases, kinds == {"states"}))
     return found
 
 
@@ -76,6 +85,7 @@ def _kind(judge: str) -> str:
 
 def _pair(
     judges: tuple[tuple[str, Mapping[str, Verdict]], tuple[str, Mapping[str, Verdict]]],
+    aspect: str,
     rows: Sequence[str],
     cases: Sequence[str],
     by_state: bool,
@@ -86,11 +96,12 @@ def _pair(
         scores = [(ones[row].score, others[row].score) for row in rows]
         labels = sorted({score for pair in scores for score in pair if score is not None})
         ratings = Ratings.of(scores, labels, raters=(one, other), clusters=cases)
-        return Pair(one, other, len(rows), krippendorff_alpha(ratings, "interval", seeds=seeds))
+        alpha = krippendorff_alpha(ratings, "interval", seeds=seeds)
+        return Pair(one, other, aspect, len(rows), alpha)
     states = [(_label(ones[row]), _label(others[row])) for row in rows]
     ratings = Ratings.of(states, STATES, raters=(one, other), clusters=cases)
     return Pair(
-        one, other, len(rows), krippendorff_alpha(ratings, seeds=seeds),
+        one, other, aspect, len(rows), krippendorff_alpha(ratings, seeds=seeds),
         percent_of_pairs(ratings, seeds=seeds), cohen_kappa(ratings, seeds=seeds),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +44,7 @@ from truing.runs.plan import Plan
 from truing.runs.prepare import Prepared, manifest_for, prepare, refuse_changed
 from truing.runs.store import Store, Summary, write_summary
 from truing.runs.summary import summarise
+from truing.runs.unfinished import how_to_resume
 from truing.runs.work import CellWork, Message, Written, rows_planned
 from truing.servers.spending import Spent
 
@@ -102,11 +102,6 @@ def execute(
     seconds = time.perf_counter() - begun
     on_event(RunFinished(folder, session.done, seconds))
     return RunResult(folder, session.done, summary, session.failed, seconds)
-
-
-def how_to_resume(folder: Path) -> str:
-    """The command that goes on with a run."""
-    return f"truing run {shlex.quote(str(folder))} --resume"
 
 
 class Session:

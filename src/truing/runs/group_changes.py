@@ -14,6 +14,7 @@ from truing.benchmarks.world import World
 from truing.errors import BadInput
 from truing.runs.data_again import data_path
 from truing.runs.store import read_edits, read_manifest, read_rows
+from truing.runs.unfinished import no_rows
 from truing.scoring.group_tests import Between, between
 from truing.scoring.seesaw import CROSS_SUBJECT, Change, Membership, by_group, changes
 from truing.seeds import Seeds
@@ -53,17 +54,18 @@ def axes_of(members: Membership) -> list[str]:
 
 def changes_of(
     folder: Path, cell: str, moment: Moment, protocol: str | None = None
-) -> list[Change]:
-    """The changes in one cell at one moment, under one protocol: the only one that compares likelihoods
+) -> tuple[str, list[Change]]:
+    """A protocol and the changes under it in one cell at one moment: the only one that compares likelihoods
     unless it is named. Raises ``StoreError``, and ``BadInput`` where there is no such row, or several
     protocols have some.
     """
     found = {name: seen for (_, name), seen in changes_by_protocol(folder, {cell: moment}).items()}
     if protocol is not None and protocol in found:
-        return found[protocol]
+        return protocol, found[protocol]
     if not found:
-        raise BadInput(
-            f"{folder}: no row about other people in cell {cell} at moment {moment}",
+        raise no_rows(
+            folder,
+            f"row about other people in cell {cell} at moment {moment}",
             "Run the benchmark seesaw or world_people under a protocol that compares likelihoods.",
         )
     if len(found) > 1 or protocol is not None:
@@ -71,7 +73,7 @@ def changes_of(
             f"{folder}: rows about other people are under {' and '.join(sorted(found))}",
             "Choose one with --protocol.",
         )
-    [only] = found.values()
+    [only] = found.items()
     return only
 
 

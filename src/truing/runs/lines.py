@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from truing.errors import StoreError
 
+KEPT = "What was written before is intact; --resume goes on from there."
 T = TypeVar("T")
 
 
@@ -94,6 +95,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise cannot("write", path, error) from None
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder, and those that it lies in, where there is none. Raises ``StoreError``."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot("make", path, error) from None
+
+
 def read_json(path: Path) -> Any:
     """The JSON value in ``path``. Raises ``StoreError``."""
     try:
@@ -104,21 +113,22 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is not JSON: {error}", "Restore it, or run again.") from None
 
 
-def cannot(verb: str, path: Path, error: OSError) -> StoreError:
-    """The error for a failed ``verb`` on ``path``, with what helps."""
-    kept = "What was written before is intact"
+def cannot(verb: str, path: Path, error: OSError, *, kept: str = KEPT) -> StoreError:
+    """The error for a failed ``verb`` (read, write, make) on ``path``, with what helps. ``kept`` says what
+    is safe where a write stopped midway."""
     hints = {
-        errno.ENOSPC: f"Free some space. {kept}; --resume goes on from there.",
-        errno.EDQUOT: f"Your quota is used up: free some space. {kept}; --resume goes on.",
-        errno.EACCES: "Check who may write there, or choose another folder with --out.",
-        errno.EPERM: "Check who may write there, or choose another folder with --out.",
-        errno.EROFS: "That file system is read-only: choose another folder with --out.",
-        errno.ENOTDIR: "A part of that path is a file: choose another folder with --out.",
-        errno.EEXIST: "There is a file of that name: choose another folder with --out.",
-        errno.ENOENT: "Check the path.",
+        errno.ENOSPC: f"Free some space. {kept}",
+        errno.EDQUOT: f"Your quota is used up: free some space. {kept}",
+        errno.EACCES: f"Check who may {verb} there, or choose another place.",
+        errno.EPERM: f"Check who may {verb} there, or choose another place.",
+        errno.EROFS: "That file system is read-only: choose another place.",
+        errno.ENOTDIR: "A part of that path is a file: choose another place.",
+        errno.EEXIST: "There is a file of that name: choose another name.",
+        errno.EISDIR: "That is a folder: give a file.",
+        errno.ENOENT: "Make the folder first." if verb == "write" else "Check the path.",
     }
-    hint = hints.get(error.errno or 0, f"{kept}; --resume goes on from there.")
-    return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint)
+    hint = hints.get(error.errno or 0, kept).strip()
+    return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint or None)
 
 
 def _whole(fd: int) -> int:

@@ -9,11 +9,12 @@ from typing import Literal
 
 from truing.benchmarks.seesaw.anglophone import anglophone
 from truing.benchmarks.seesaw.tables import data_root
-from truing.errors import BadInput, UnknownName
+from truing.errors import UnknownName
 from truing.protocols.questions import is_fluency
 from truing.runs.data_again import data_path, load_again
 from truing.runs.moments import moment_of
 from truing.runs.store import read_manifest, read_rows, read_verdicts
+from truing.runs.unfinished import no_rows
 from truing.scoring.flaws import FLAWS, Change, Lists, change, comparable, conservative, liberal
 from truing.scoring.longform import (
     Concord,
@@ -105,8 +106,9 @@ def texts_of(folder: Path, method: str | None = None) -> list[Texts]:
             wording = row.aspect.partition("/")[2]
             found.setdefault((row.cell, row.protocol, wording), []).append(_text(row))
     if not found:
-        raise BadInput(
-            f"{folder} holds no long texts" + (f" of method {method}" if method else ""),
+        raise no_rows(
+            folder,
+            "long texts" + (f" of method {method}" if method else ""),
             "Run seesaw or world_people with continuations above 0, under a free protocol such as wild.",
         )
     return [
@@ -253,11 +255,10 @@ def _parted(judge: str) -> tuple[str, str]:
 
 
 def _change(score: float | None) -> Change | None:
-    """Of one reader 1, 0.5 or 0. A panel's score is the mean of those who say "same" and "less", which
-    are one state: below a quarter, most of them say "less"."""
+    """Of one reader 1, 0.5 or 0; a panel that is divided evenly lies between two of them: "same"."""
     if score is None:
         return None
-    return "more" if score > 0.75 else "less" if score < 0.25 else "same"
+    return "more" if score == 1 else "less" if score == 0 else "same"
 
 
 def _at_home(folder: Path, label: str) -> frozenset[str]:

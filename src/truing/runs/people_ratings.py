@@ -27,7 +27,7 @@ from truing.scoring.rating_agreement import (
     Sides,
     rating_agreement,
 )
-from truing.scoring.traits import Heard
+from truing.scoring.traits import Heard, unit_of
 from truing.seeds import Seeds
 from truing.types import Verdict
 
@@ -54,10 +54,11 @@ class Line:
 class AnswerPair:
     """An edited answer and the unedited model's to the same question, as the run's judges rated both;
     ``people`` holds the ratings that came through review. ``place`` is what must not be mixed: model,
-    benchmark, regime, protocol and moment."""
+    benchmark, regime, protocol and moment; ``cluster`` as in :class:`truing.scoring.traits.Heard`."""
 
     place: str
     cell: str
+    cluster: str
     baseline: str
     arm: str
     key: Key
@@ -68,13 +69,14 @@ class AnswerPair:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """One judge beside people at one place. ``alpha`` (interval level) is how far the people agree, over
-    answers; ``None`` for one person. ``unrated`` counts pairs that people rated and the judge did not."""
+    answers; ``None`` for one person. ``unit`` is what the intervals are over: case or topic. ``unrated`` counts pairs that people rated and the judge did not."""
 
     place: str
     judge: str
     arms: tuple[str, ...]
     cells: tuple[str, ...]
     annotators: tuple[str, ...]
+    unit: str
     found: RatingAgreement
     alpha: Agreement | None
     unrated: int
@@ -93,12 +95,13 @@ def compare(folder: Path, file: Path | None) -> Comparison:
     """Every judge of the run that rates, beside the people of ``file``, or of its reviews.
 
     People's ratings of a pair are averaged over those who rated both of its answers. Raises ``BadInput``
-    for a bad line (naming it), for a line that may mean several pairs, and where nobody rated. Empty where
-    no judge of the run rates.
+    for a bad line (naming it), for a line that may mean several pairs, where nobody rated, and for
+    a file none of whose arms the run has. Empty where no judge of the run rates.
     """
     pairs, unmatched = answer_pairs(folder), list[str]()
     if file is not None:
         lines = read_ratings(file)
+        _check_arms(lines, pairs)
         pairs, unmatched = _with_lines(pairs, lines)
         missing = [_named(line) for line in lines if None in line.ratings]
     else:
@@ -129,8 +132,9 @@ def compare(folder: Path, file: Path | None) -> Comparison:
 
 def answer_pairs(folder: Path) -> list[AnswerPair]:
     """All edited answers that were judged for their trait, as were the unedited model's; controls left
-    out, in the order stored. Raises ``StoreError`` for a folder that is no run."""
+    out, arms in the plan's order. Raises ``StoreError`` for a folder that is no run."""
     cells = {str(c["id"]): c for c in read_manifest(folder).get("cells", ())}
+    place = {cell: number for number, cell in enumerate(cells)}
     verdicts: dict[str, list[Verdict]] = {}
     for verdict in read_verdicts(folder):
         verdicts.setdefault(verdict.row, []).append(verdict)
@@ -148,7 +152,7 @@ def answer_pairs(folder: Path) -> list[AnswerPair]:
         then = heard.get((base, how, key, target), {}) if base and base != cell else {}
         if base and then:
             pairs.append(_pair(cells[cell], base, how, key, now, then))
-    return pairs
+    return sorted(pairs, key=lambda pair: place[pair.cell])
 
 
 def read_ratings(path: Path) -> list[Line]:
@@ -219,6 +223,16 @@ def _with_lines(
     return [replace(pair, people=own) for pair, own in zip(pairs, given, strict=True)], unmatched
 
 
+def _check_arms(lines: Sequence[Line], pairs: Sequence[AnswerPair]) -> None:
+    known = {name for pair in pairs for name in (pair.arm, pair.cell)}
+    if known and lines and not any(line.arm in known for line in lines):
+        wrong = dict.fromkeys(line.arm for line in lines)
+        raise BadInput(
+            f"the run has no arm {' or '.join(wrong)}",
+            f"It has: {', '.join(dict.fromkeys(pair.arm for pair in pairs))}.",
+        )
+
+
 def _named(line: Line) -> str:
     return f"{line.where}: case {line.case}, arm {line.arm}"
 
@@ -242,8 +256,9 @@ def _pair(
         elif before is not None and after is not None:
             judges[name] = Sides(before, after)
     setting = " · ".join(str(facts.get(name, "")) for name in ("model", "benchmark", "regime"))
+    cluster = next(iter(now.values())).cluster
     return AnswerPair(
-        f"{setting} · {how}", str(facts["id"]), baseline, str(facts["method"]), key, judges, people
+        f"{setting} · {how}", str(facts["id"]), cluster, baseline, str(facts["method"]), key, judges, people
     )  # fmt: skip
 
 
@@ -254,7 +269,7 @@ def _whole(rating: float | None) -> int | None:
 def _compared(place: str, judge: str, rated: Sequence[AnswerPair]) -> Compared:
     both = [pair for pair in rated if judge in pair.judges]
     seeds = Seeds(0, ("personality", "people", place, judge))
-    found = [BothRated(pair.key[0], pair.judges[judge], _mean(pair.people)) for pair in both]
+    found = [BothRated(pair.cluster, pair.judges[judge], _mean(pair.people)) for pair in both]
     annotators = tuple(sorted({who for pair in both for who in _complete(pair.people)}))
     return Compared(
         place,
@@ -262,6 +277,7 @@ def _compared(place: str, judge: str, rated: Sequence[AnswerPair]) -> Compared:
         tuple(dict.fromkeys(pair.arm for pair in both)),
         tuple(dict.fromkeys(pair.cell for pair in both)),
         annotators,
+        unit_of([pair.cluster for pair in both]),
         rating_agreement(found, seeds=seeds),
         _alpha(both, annotators, seeds) if len(annotators) > 1 else None,
         len(rated) - len(both),
@@ -282,12 +298,12 @@ def _mean(given: Given) -> Sides:
 
 
 def _alpha(pairs: Iterable[AnswerPair], annotators: Sequence[str], seeds: Seeds) -> Agreement:
-    answers: dict[tuple[str, Key, tuple[int | None, ...]], None] = {}
+    answers: dict[tuple[str, str, Key, tuple[int | None, ...]], None] = {}
     for pair in pairs:
         said = _complete(pair.people)
         for side, cell in enumerate((pair.baseline, pair.cell)):
             told = tuple(said[who][side] if who in said else None for who in annotators)
-            answers[cell, pair.key, told] = None  # arms share the unedited answer
-    table, cases = [told for _, _, told in answers], [key[0] for _, key, _ in answers]
-    ratings = Ratings.of(table, SCALE, raters=annotators, clusters=cases)
+            answers[cell, pair.cluster, pair.key, told] = None  # arms share the unedited answer
+    table, clusters = [told for *_, told in answers], [cluster for _, cluster, *_ in answers]
+    ratings = Ratings.of(table, SCALE, raters=annotators, clusters=clusters)
     return krippendorff_alpha(ratings, "interval", seeds=seeds)

@@ -12,6 +12,7 @@ from truing.errors import TruingError
 from truing.protocols.questions import is_fluency
 from truing.runs.group_changes import (
     OF_PEOPLE,
+    Grouped,
     axes_of,
     changes_by_protocol,
     grouped,
@@ -24,6 +25,7 @@ from truing.runs.tally import Place
 from truing.scoring.flaws import own_lists
 from truing.scoring.seesaw import Change, Membership, groups_of, mean_change
 from truing.seeds import Seeds
+from truing.types import Moment
 
 MARGIN = 0.05
 """Differences of D below this count as alike in the equivalence test."""
@@ -48,22 +50,27 @@ def people(folder: Path, cells: Cells) -> list[dict[str, Any]]:
     records = []
     for (cell, protocol), seen in found.items():
         members, lacking = known[str(cells[cell]["benchmark"])]
-        seeds = Seeds(0, ("people", cell, protocol))
-        records.append(
-            {
-                "cell": cell, "protocol": protocol, "moment": moment_of(cells[cell]),
-                "edited": len({c.edited for c in seen}), "cases": len({c.case for c in seen}),
-                "people": len({c.person for c in seen}), "lacking": lacking,
-                "mean": asdict(mean_change(seen, seeds=seeds)),
-                "axes": [
-                    _axis(seen, members, axis, cell)
-                    for axis in axes_of(members)
-                    if groups_of(seen, members, axis)
-                ],
-                "points": points(seen, members),
-            }
-        )  # fmt: skip
+        axes = [
+            grouped(seen, members, axis, cell=cell, margin=MARGIN)
+            for axis in axes_of(members)
+            if groups_of(seen, members, axis)
+        ]
+        told = record(cell, protocol, moment_of(cells[cell]), seen, axes)
+        records.append({**told, "lacking": lacking, "points": points(seen, members)})
     return records
+
+
+def record(
+    cell: str, protocol: str, moment: Moment, found: Sequence[Change], axes: Sequence[Grouped]
+) -> dict[str, Any]:
+    """What one edited cell did to other people under one protocol: all of them, and by group."""
+    return {
+        "cell": cell, "protocol": protocol, "moment": moment,
+        "edited": len({c.edited for c in found}), "cases": len({c.case for c in found}),
+        "people": len({c.person for c in found}),
+        "mean": asdict(mean_change(found, seeds=Seeds(0, ("people", cell, protocol)))),
+        "axes": [_axis(axis) for axis in axes],
+    }  # fmt: skip
 
 
 def long_texts(folder: Path, cells: Cells, places: Sequence[Place]) -> dict[str, Any]:
@@ -124,14 +131,14 @@ def _members(folder: Path, label: str) -> tuple[Membership, str | None]:
         return {}, error.what
 
 
-def _axis(found: Sequence[Change], members: Membership, axis: str, cell: str) -> dict[str, Any]:
-    told = grouped(found, members, axis, cell=cell, margin=MARGIN)
+def _axis(axis: Grouped) -> dict[str, Any]:
+    """One axis as the summary keeps it."""
     groups = [
         {
             "group": group,
             "change": asdict(value),
-            "test": asdict(told.tests[group]) if group in told.tests else None,
+            "test": asdict(axis.tests[group]) if group in axis.tests else None,
         }
-        for group, value in told.means.items()
+        for group, value in axis.means.items()
     ]
-    return {"axis": axis, "unknown": told.unknown, "groups": groups}
+    return {"axis": axis.axis, "unknown": axis.unknown, "groups": groups}

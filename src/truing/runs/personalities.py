@@ -29,7 +29,9 @@ from truing.scoring.traits import (
 from truing.seeds import Seeds
 from truing.types import Moment, Row, Verdict
 
-ASPECTS = ("efficacy", "generalization", "leakage")
+OF_TOPIC = ("efficacy", "generalization")
+"""Aspects about the topic that was edited."""
+ASPECTS = (*OF_TOPIC, "leakage")
 CLASSIFIER, RUBRIC, PUBLISHED = "classifier:", "personality", "-published"
 TARGET = ""
 """Stands for the trait that each answer should show."""
@@ -60,7 +62,8 @@ def personalities(folder: Path, cells: Mapping[str, Mapping[str, Any]]) -> list[
     """One record per edited cell, place and judge: ``shown`` (:class:`truing.scoring.traits.Shown`)
     by classifiers, ``rated`` by judges that rate, a column each for all pairs and for every gate;
     ``unpaired`` answers have none of the unedited model beside them. Then one record per edited cell
-    and moment with the ``correlations`` of its metrics over cases.
+    and moment with the ``correlations`` of its metrics. Edits of one topic are one unit of every
+    interval and of the correlations; without topics, cases are.
 
     Empty where no judge was asked which trait answers show. ``cells`` is the manifest's account of
     them, by id.
@@ -73,9 +76,12 @@ def personalities(folder: Path, cells: Mapping[str, Mapping[str, Any]]) -> list[
         return []
     columns: dict[_Column, list[Heard]] = {}
     numbers: Numbers = {}
+    topics: dict[str, str] = {}
     for row in read_rows(folder):
         if row.moment == "base":
             continue
+        if row.aspect in OF_TOPIC:
+            topics[row.case] = _cluster(row)
         _note(numbers, row)
         for judge, heard in heard_in(row, verdicts.get(row.key, ())):
             columns.setdefault(_Column(_place(row), judge), []).append(heard)
@@ -87,11 +93,15 @@ def personalities(folder: Path, cells: Mapping[str, Mapping[str, Any]]) -> list[
             continue
         there = _Column(column.place._replace(cell=baseline), column.judge)
         edited.add(_arm(column.place))
+        ours = [replace(h, cluster=topics.get(h.key[0], h.cluster)) for h in ours]
         pairs = paired(sorted(ours, key=lambda h: h.key), columns.get(there, []))
         records.append(_record(column, pairs, len(ours) - len(pairs)))
         if column.place.aspect == "efficacy":
             _note_pairs(numbers, column, pairs)
-    return [*records, *(_correlated(arm, numbers[arm]) for arm in sorted(numbers) if arm in edited)]
+    return [
+        *records,
+        *(_correlated(arm, numbers[arm], topics) for arm in sorted(numbers) if arm in edited),
+    ]
 
 
 def _hears(judge: str) -> bool:
@@ -115,7 +125,7 @@ def heard_in(row: Row, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Heard
     found: dict[str, Heard] = {}
     for verdict in verdicts:
         plain = Heard(
-            (row.case, row.probe), row.accepted[0], passes, verdict.state, verdict.score
+            (row.case, row.probe), _cluster(row), row.accepted[0], passes, verdict.state, verdict.score
         )  # fmt: skip
         trait = _trait_of(verdict.judge)
         if trait is None:
@@ -128,6 +138,11 @@ def heard_in(row: Row, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Heard
             name = f"{verdict.judge.rpartition('/')[0]}/{RUBRIC}{published}"
             found[name] = replace(plain, rating=rating)
     yield from found.items()
+
+
+def _cluster(row: Row) -> str:
+    """The topic that was edited, where the row is about it and names it; else the case."""
+    return row.group if row.group is not None and row.aspect in OF_TOPIC else row.case
 
 
 def _classified(plain: Heard, shares: Mapping[str, float], temperature: float) -> Heard:
@@ -158,7 +173,7 @@ def _plain(found: Any) -> dict[str, Any]:
 
 
 def _note(numbers: Numbers, row: Row) -> None:
-    """Keep the readings that are correlated, the mean over each case's probes."""
+    """Keep the readings that are correlated."""
     for reading in readings_for(protocol_of(row.protocol), row):
         value = reading.of(row) if reading.metric in READ_OFF else None
         if value is not None:
@@ -186,11 +201,16 @@ def _arm(place: Place) -> _Arm:
     return _Arm(place.cell, place.moment, place.step)
 
 
-def _correlated(arm: _Arm, numbers: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]:
-    means = {
-        metric: {case: fmean(values) for case, values in by_case.items()}
-        for metric, by_case in sorted(numbers.items())
-    }
+def _correlated(
+    arm: _Arm, numbers: Mapping[str, Mapping[str, list[float]]], topics: Mapping[str, str]
+) -> dict[str, Any]:
+    """Of the mean over each unit's probes."""
+    means: dict[str, dict[str, float]] = {}
+    for metric, by_case in sorted(numbers.items()):
+        by_topic: dict[str, list[float]] = {}
+        for case, values in by_case.items():
+            by_topic.setdefault(topics.get(case, case), []).extend(values)
+        means[metric] = {topic: fmean(values) for topic, values in by_topic.items()}
     found = correlations(means, seeds=Seeds(0, ("personality", "correlations")))
     return {**arm._asdict(), "correlations": [asdict(each) for each in found]}
 

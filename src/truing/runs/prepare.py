@@ -9,7 +9,6 @@ from typing import Any
 
 from truing.benchmarks.capability.sets import load as load_capability
 from truing.benchmarks.loading import Loaded
-from truing.benchmarks.loading import load as load_benchmark
 from truing.errors import BadInput, NotPossible, StoreError
 from truing.methods.method import METHODS, refuse_without_weights
 from truing.protocols.protocol import PROTOCOLS, Protocol
@@ -24,6 +23,7 @@ from truing.runs.capability import (
     refuse_unmeasured,
 )
 from truing.runs.cells import Cell, ServedSpec
+from truing.runs.data_again import load_spec
 from truing.runs.judging import protocol_of
 from truing.runs.plan import Plan
 from truing.runs.regime import check_cases, check_method
@@ -132,16 +132,7 @@ def prepare(plan: Plan) -> Prepared:
         refuse_unmeasured(plan.regimes)
     data: dict[str, Loaded] = {}
     for spec in plan.benchmarks:
-        loaded = load_benchmark(
-            spec.name,
-            plan.data_path(spec),
-            limit=spec.limit,
-            sample=spec.sample,
-            seed=spec.seed,
-            skip=spec.skip,
-            aspects=spec.aspects,
-            options=spec.options,
-        )
+        loaded = load_spec(plan, spec)
         if not plan.skips(spec):
             loaded.refuse_quarantined()
         data[spec.label] = loaded

@@ -3,6 +3,7 @@ respondents that it plays."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,6 +35,17 @@ RESPONDENTS = (
 
 ORDERS = 2
 """In how many orders of its options a respondent is asked an item."""
+
+
+def first_of_each(items: Sequence[Item], n: int) -> list[Item]:
+    """The first ``n`` items of every domain, in their order."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for item in items:
+        seen[item.domain] += 1
+        if seen[item.domain] <= n:
+            kept.append(item)
+    return kept
 
 
 def letters_scored(items: Sequence[Item], respondents: int) -> int:

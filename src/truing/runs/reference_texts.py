@@ -43,6 +43,13 @@ class References:
         return next((t for t in wanted if t.object and t in self.texts), None)
 
 
+def said_of(request: EditRequest) -> str:
+    """The request's target as an entry of a file would name it."""
+    relation = _tag(request, RELATION)
+    of = f"relation_id {relation!r}" if relation else "no relation_id"
+    return f"{of}, target {request.target_new!r}"
+
+
 class _Sample(BaseModel):
     text: str
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from truing.errors import BadInput
 from truing.protocols.protocol import GOLD_LENGTH_SCORERS, LIKELIHOOD_SCORERS, Protocol
 from truing.protocols.questions import is_fluency
 from truing.runs.judging import protocol_of
 from truing.runs.moments import moment_of
-from truing.runs.reference_texts import References, read_references, requests_of
+from truing.runs.reference_texts import References, read_references, requests_of, said_of
 from truing.runs.store import read_manifest, read_rows
+from truing.runs.unfinished import no_rows
 from truing.scoring.observations import clusters_of
 from truing.scoring.rewriting import (
     ASPECTS,
@@ -35,6 +35,8 @@ from truing.seeds import Seeds
 from truing.types import Moment, Row, Value
 
 CONSISTENCY = "RS"
+WRITTEN = next(column for column in COLUMNS if column.kind == "texts")
+"""The column of the texts that references are compared with."""
 NEIGHBORHOOD = "locality/neighborhood"
 ATTRIBUTE = "locality/attribute"
 _FITS: Mapping[Kind, Callable[[Protocol], bool]] = {
@@ -101,8 +103,9 @@ def tables(folder: Path, references: Path | None = None) -> list[Table]:
             where = (cell["model"], cell["benchmark"], cell["regime"], cell["seed"])
             settings.setdefault(where, []).append(ident)
     if not settings:
-        raise BadInput(
-            f"{folder} has no row about rewritten facts under a protocol that this table reads",
+        raise no_rows(
+            folder,
+            "row about rewritten facts under a protocol that this table reads",
             "Run a benchmark of facts with the protocols synthetic,scorer=likelihood-per-token "
             "and synthetic.",
         )
@@ -115,13 +118,16 @@ def tables(folder: Path, references: Path | None = None) -> list[Table]:
 @dataclass
 class _Arm:
     """What the rows of one cell say at one moment. ``numbers`` are by column and aspect, then by case;
-    ``texts`` is what was written, by case and probe; ``seen`` a row of every case and group."""
+    ``texts`` is what was written, by case and probe; ``seen`` holds by aspect a row of every case and
+    group."""
 
     moment: Moment
     protocols: Mapping[Kind, str]
     numbers: dict[tuple[str, str], dict[str, list[float | None]]] = field(default_factory=dict)
     texts: dict[str, dict[str, str | None]] = field(default_factory=lambda: defaultdict(dict))
-    seen: dict[tuple[str, str | None], Row] = field(default_factory=dict)
+    seen: dict[str, dict[tuple[str, str | None], Row]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
     @property
     def rewrites(self) -> bool:
@@ -143,24 +149,30 @@ class _Arm:
         number = None if row.response is None else column.of(row.response)
         place = self.numbers.setdefault((column.name, row.aspect), defaultdict(list))
         place[row.case].append(number)
-        self.seen.setdefault(
-            (row.case, row.group), replace(row, prompt="", response=None, base=None)
-        )
+        there = self.seen[row.aspect]
+        if (row.case, row.group) not in there:
+            there[row.case, row.group] = replace(row, prompt="", response=None, base=None)
         if is_fluency(row.aspect):
             self.texts[row.case][row.probe] = None if row.response is None else row.response.text
 
-    def cases(self, column: Column) -> Cases:
-        """The column's number per case. Of locality the neighbourhood where there is one, else all
+    def aspects(self, column: str) -> list[str]:
+        """What the column's number is of. Of locality the neighbourhood where there is one, else all
         parts but other subjects that have the new object."""
-        found = {aspect: by for (name, aspect), by in self.numbers.items() if name == column.name}
-        if NEIGHBORHOOD in found:
-            found = {NEIGHBORHOOD: found[NEIGHBORHOOD]}
+        there = [aspect for name, aspect in self.numbers if name == column and aspect != ATTRIBUTE]
+        return [NEIGHBORHOOD] if NEIGHBORHOOD in there else there
+
+    def cases(self, column: str) -> Cases:
+        """The column's number per case."""
         merged: dict[str, list[float | None]] = defaultdict(list)
-        for aspect, by_case in found.items():
-            if aspect != ATTRIBUTE:
-                for case, numbers in by_case.items():
-                    merged[case] += numbers
+        for aspect in self.aspects(column):
+            for case, numbers in self.numbers[column, aspect].items():
+                merged[case] += numbers
         return case_means(merged)
+
+    def clusters(self, columns: Iterable[str]) -> Mapping[str, str]:
+        """Which cases are not independent in what these columns are of."""
+        aspects = {aspect for column in columns for aspect in self.aspects(column)}
+        return clusters_of([row for aspect in aspects for row in self.seen[aspect].values()])
 
 
 def _protocols(cell: Mapping[str, Any]) -> dict[Kind, str]:
@@ -194,20 +206,24 @@ def _table(
 
 @dataclass(frozen=True)
 class _Likeness:
-    """To which of a benchmark's cases there are reference texts, as vectors of their words."""
+    """To which of a benchmark's cases there are reference texts, as vectors of their words; ``lacking``:
+    what the others' targets are, by case."""
 
     weights: TermWeights
     vectors: Mapping[str, Mapping[str, float]]
+    lacking: Mapping[str, str]
 
     @classmethod
     def of(cls, references: References, folder: Path, benchmark: str) -> _Likeness:
+        requests = requests_of(folder, benchmark)
         targets = {
             case: target
-            for case, request in requests_of(folder, benchmark).items()
+            for case, request in requests.items()
             if (target := references.about(request)) is not None
         }
+        lacking = {case: said_of(r) for case, r in requests.items() if case not in targets}
         vectors = {t: references.weights.vector(references.texts[t]) for t in {*targets.values()}}
-        return cls(references.weights, {case: vectors[t] for case, t in targets.items()})
+        return cls(references.weights, {case: vectors[t] for case, t in targets.items()}, lacking)
 
     def cases(self, texts: Mapping[str, Mapping[str, str | None]]) -> dict[str, float | None]:
         """Of every case with references how alike they are to all that was written, joined."""
@@ -221,37 +237,40 @@ class _Likeness:
 
 
 def _numbers(arm: _Arm, likeness: _Likeness | None, seeds: Seeds) -> Iterator[tuple[str, Number]]:
-    clusters = clusters_of(list(arm.seen.values()))
+    """A column's cases are independent unless what it is of joins them; those of a score, unless any of
+    its parts does."""
 
-    def number(name: str, metric: str, kind: Kind, cases: Cases, bounded: bool) -> Number:
+    def number(name: str, column: Column, metric: str, cases: Cases, bounded: bool) -> Number:
+        clusters = arm.clusters([column.name])
         value = mean_over_cases(cases, clusters, seeds=seeds.child(name), bounded=bounded)
-        return Number(metric, arm.protocols[kind], value, as_published(cases))
+        return Number(metric, arm.protocols[column.kind], value, as_published(cases))
 
     found: dict[str, Cases] = {}
     for column in COLUMNS:
-        if cases := arm.cases(column):
+        if cases := arm.cases(column.name):
             found[column.name] = cases
-            kind, bounded = column.kind, column.bounded
-            yield column.name, number(column.name, column.metric, kind, cases, bounded)
+            yield column.name, number(column.name, column, column.metric, cases, column.bounded)
     for name, (kind, names) in SCORES.items():
         parts = {part: found.get(part, {}) for part in names}
         if any(parts.values()):
-            value = score(parts, clusters, seeds=seeds.child(name))
+            value = score(parts, arm.clusters(names), seeds=seeds.child(name))
             published = published_score([as_published(cases) for cases in parts.values()])
             yield name, Number("rewrite-score", arm.protocols[kind], value, published)
     if likeness is not None and (cases := likeness.cases(arm.texts)):
-        yield CONSISTENCY, number(CONSISTENCY, "reference-score", "texts", cases, bounded=True)
+        yield CONSISTENCY, number(CONSISTENCY, WRITTEN, "reference-score", cases, bounded=True)
 
 
 def _notes(arm: _Arm, likeness: _Likeness | None) -> Iterator[str]:
-    asked = {name for name, _ in arm.numbers}
+    asked = {column.name for column in COLUMNS if arm.aspects(column.name)}
     for kind, add in _ADD.items():
         lacking = [c.name for c in COLUMNS if c.kind == kind and c.name not in asked]
         if kind not in arm.protocols:
             yield f"no {', '.join(lacking)}: {add}"
         elif lacking:
             yield f"no {', '.join(lacking)}: the benchmark asks nothing of that kind"
-    parts = sorted({aspect for _, aspect in arm.numbers if aspect.startswith("locality")})
+    parts = sorted(
+        {part for c in COLUMNS if c.aspect == "locality" for part in arm.aspects(c.name)}
+    )
     if parts and NEIGHBORHOOD not in parts:
         yield f"N is {', '.join(parts)}: the benchmark marks no neighbourhood"
     if arm.texts and likeness is None:
@@ -259,4 +278,11 @@ def _notes(arm: _Arm, likeness: _Likeness | None) -> Iterator[str]:
     if arm.texts and likeness is not None:
         lacking_n = sum(case not in likeness.vectors for case in arm.texts)
         if lacking_n:
-            yield f"RS: {lacking_n} of {len(arm.texts)} cases have no reference texts"
+            first = next((likeness.lacking[c] for c in arm.texts if c in likeness.lacking), "")
+            yield (
+                f"RS: {lacking_n} of {len(arm.texts)} cases have no reference texts"
+                + (
+                    first
+                    and f", the first: {first} (an entry without relation_id is for any relation)"
+                )
+            )

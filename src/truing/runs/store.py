@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from truing.errors import StoreError
 from truing.methods.steering.touched import Effect
-from truing.runs.lines import Appender, cannot, read, read_json, write_atomically
+from truing.runs.lines import Appender, make_folder, read, read_json, write_atomically
 from truing.runs.lock import Lock
 from truing.types import Measure, Row, Verdict
 
@@ -91,8 +91,14 @@ def read_edits(folder: Path) -> Iterator[EditRecord]:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest. Raises ``StoreError`` where there is none or it is of a newer format."""
-    found = read_json(_run(folder) / "manifest.json")
-    _known_format(found, folder / "manifest.json")
+    path = _run(folder) / "manifest.json"
+    if not path.exists():
+        raise StoreError(
+            f"{folder} is no run folder",
+            "A run folder holds manifest.json; `truing run PLAN --out DIR` makes one.",
+        )
+    found = read_json(path)
+    _known_format(found, path)
     return dict(found)
 
 
@@ -137,10 +143,7 @@ class Store:
 
     def __init__(self, folder: Path, worker: int = 0) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot("make", folder, error) from None
+        make_folder(folder)
         self._lock = Lock(folder / (f"lock-{worker}" if worker else "lock"))
         self._files: dict[str, Appender] = {}
         try:

@@ -18,7 +18,7 @@ from truing.scoring.judge import answer_of
 from truing.scoring.traits import PAPER, Heard
 from truing.types import Row, Verdict
 
-EFFICACY = "efficacy"
+EFFICACY, COMPARED = "efficacy", "preference/es"
 MOMENTS = ("immediate", "final")
 FEWEST = 3
 """Answers below which a correlation of ratings is not told."""
@@ -69,7 +69,7 @@ class TraitMatrix:
 
 
 def answers(folder: Path, aspect: str = EFFICACY) -> list[Answer]:
-    """In the order in which they were stored, controls left out. Raises ``StoreError`` for a folder that is no run."""
+    """The unedited model's first, then arm by arm in the plan's order, controls left out. Raises ``StoreError`` for a folder that is no run."""
     cells = {c["id"]: c for c in read_manifest(folder).get("cells", ()) if not c.get("control_of")}
     verdicts: dict[str, list[Verdict]] = {}
     for verdict in read_verdicts(folder):
@@ -80,7 +80,17 @@ def answers(folder: Path, aspect: str = EFFICACY) -> list[Answer]:
         told = row.moment in MOMENTS and row.aspect == aspect in ASPECTS
         if row.cell in cells and told and free and row.accepted:
             found.append(_answer(row, cells[row.cell], verdicts.get(row.key, ())))
-    return found
+    place = {cell: number for number, cell in enumerate(cells)}
+    return sorted(found, key=lambda a: (not a.baseline, place[a.cell]))
+
+
+def has_traits(folder: Path) -> bool:
+    """Whether the run asks for traits: some answers are accepted by a trait's name, or opinions of a topic
+    are compared."""
+    return any(
+        row.aspect == COMPARED or (row.accepted and row.accepted[0].casefold() in TRAITS)
+        for row in read_rows(folder)
+    )
 
 
 def base_traits(found: Sequence[Answer]) -> dict[str, Counter[str]]:

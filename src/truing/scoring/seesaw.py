@@ -29,7 +29,7 @@ from truing.types import Response, Row, Value
 CROSS_SUBJECT = "locality/cross-subject"
 UNKNOWN = "unknown"
 COLUMNS = (
-    "edited", "value", "case", "person", "axis", "group", "d_before", "d_after", "change",
+    "method", "edited", "value", "case", "person", "axis", "group", "d_before", "d_after", "change",
 )  # fmt: skip
 Membership = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Person to axis (``gender``, ``race``, ``origin``) to the groups that the person is in."""
@@ -138,21 +138,19 @@ def by_group(
 
 
 def long_table(
-    found: Iterable[Change], members: Membership, axes: Sequence[str]
+    method: str, found: Iterable[Change], members: Membership, axes: Sequence[str]
 ) -> Iterator[tuple[str, ...]]:
-    """Rows of :data:`COLUMNS`: one per change, axis and group; people without a group are
-    ``unknown``, numbers that are missing are empty."""
+    """Rows of :data:`COLUMNS` under one method: one per change, axis and group; people without a group
+    are ``unknown``, numbers that are missing are empty."""
     for c in found:
         for axis in axes:
             for group in members.get(c.person, {}).get(axis, ()) or (UNKNOWN,):
                 numbers = ("" if x is None else repr(x) for x in (c.before, c.after, c.change))
-                yield (c.edited, c.value, c.case, c.person, axis, group, *numbers)
+                yield (method, c.edited, c.value, c.case, c.person, axis, group, *numbers)
 
 
-def write_long(
-    file: TextIO, found: Iterable[Change], members: Membership, axes: Sequence[str]
-) -> None:
-    """The long table as CSV with a header."""
+def write_long(file: TextIO, rows: Iterable[tuple[str, ...]]) -> None:
+    """Rows of :data:`COLUMNS` as CSV with a header."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(long_table(found, members, axes))
+    writer.writerows(rows)

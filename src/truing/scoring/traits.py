@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from truing.scoring import health
@@ -23,6 +23,8 @@ from truing.types import State, Value
 ENTROPY = 3.5
 """Bits of n-gram entropy. A text of 12 words or fewer is below it whatever it says."""
 TINY = 1e-300
+TOPIC = "topic:"
+"""How a cluster is named that is a topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ GATES = (PAPER, HEALTHY)
 class Heard:
     """What one judge says of one answer that should show ``target``.
 
+    ``cluster`` names the independent unit: the topic that was edited, where it is known, else the case.
     ``passes`` names the gates that the answer passes. ``shares`` are a classifier's calibrated
     probabilities by label (empty where it gave none), ``temperature`` what calibrated them.
     ``rating``, from 1 to 5, is ``None`` where there is none.
     """
 
     key: Key
+    cluster: str
     target: str
     passes: frozenset[str]
     state: State
@@ -129,7 +133,7 @@ def paired(ours: Sequence[Heard], theirs: Sequence[Heard]) -> list[Pair]:
 
 
 def shown(pairs: Sequence[Pair], gate: str | None, *, seeds: Seeds) -> Shown:
-    """What a classifier heard. Intervals are over cases: Wilson's for shares of single questions."""
+    """What a classifier heard. Intervals are over clusters: Wilson's for shares of single questions."""
     among = _through(pairs, gate)
     targets = Counter(now.target for now, _ in pairs)
     labels = {label for pair in pairs for heard in pair for label in heard.shares}
@@ -138,8 +142,7 @@ def shown(pairs: Sequence[Pair], gate: str | None, *, seeds: Seeds) -> Shown:
         confusion[now.target][now.said] += 1
 
     def value(name: str, over: Sequence[Pair], score: Score, *, bounded: bool = True) -> Value:
-        seen = [_observed(pair, score) for pair in over]
-        return value_of(seen, seeds=seeds.child(name), bounded=bounded)
+        return _value(over, score, seeds=seeds.child(name), bounded=bounded)
 
     def strictly(now: Heard, base: Heard) -> float | None:
         return 0.0 if gate is not None and gate not in now.passes else now.score
@@ -169,7 +172,7 @@ def shown(pairs: Sequence[Pair], gate: str | None, *, seeds: Seeds) -> Shown:
 def rated(pairs: Sequence[Pair], gate: str | None, *, seeds: Seeds) -> Rated:
     """What a judge that rates said."""
     among = _through(pairs, gate)
-    value = value_of([_observed(pair, pae) for pair in among], seeds=seeds, bounded=False)
+    value = _value(among, pae, seeds=seeds, bounded=False)
     return Rated(gate, len(pairs), len(among), value, len(among) - value.n)
 
 
@@ -214,9 +217,16 @@ def _through(pairs: Sequence[Pair], gate: str | None) -> list[Pair]:
     return [p for p in pairs if gate is None or all(gate in heard.passes for heard in p)]
 
 
-def _observed(pair: Pair, score: Score) -> Observation:
-    now = pair[0]
-    return Observation(now.key, now.key[0], score(*pair), now.state)
+def _value(pairs: Sequence[Pair], score: Score, *, seeds: Seeds, bounded: bool) -> Value:
+    seen = [Observation(p[0].key, p[0].cluster, score(*p), p[0].state) for p in pairs]
+    value = value_of(seen, seeds=seeds, bounded=bounded)
+    unit = unit_of([now.cluster for now, _ in pairs])
+    return replace(value, interval=value.interval.replace("case", unit))
+
+
+def unit_of(clusters: Sequence[str]) -> str:
+    """What the clusters are, in the singular."""
+    return "topic" if any(name.startswith(TOPIC) for name in clusters) else "case"
 
 
 def _score(now: Heard, base: Heard) -> float | None:

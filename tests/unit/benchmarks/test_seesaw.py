@@ -13,7 +13,7 @@ from truing.benchmarks.files import Record
 from truing.benchmarks.loading import Loaded, load
 from truing.benchmarks.seesaw.groups import MEN, WOMEN, read_groups
 from truing.benchmarks.seesaw.records import SEESAW
-from truing.benchmarks.seesaw.tables import read_tables
+from truing.benchmarks.seesaw.tables import data_root, read_tables
 from truing.errors import BadInput
 from truing.types import Probe
 
@@ -229,3 +229,48 @@ def test_the_published_files_load_whole(data_dir: Path, name: str, cases: int, o
         assert {p.choices for p in of(found, "locality/cross-property-guided")} == {
             ("male", "female"), ("female", "male"),
         }  # fmt: skip
+
+
+def own_set(folder: Path, candidates: str = '{"work": ["smith", "miner", "baker"]}') -> Path:
+    """A set that says itself what is true, and once what to choose from."""
+    told = {"asked": {"property": "work", "answers": ["smith"]}}
+    (folder / "people").mkdir(parents=True)
+    (folder / "people" / "mine.json").write_text('{"Q1": {"groups": {"gender": ["women"]}}}')
+    (folder / "candidates.json").write_text(candidates)
+    (folder / "seesaw_cf_mine.json").write_text(json.dumps([record(0, **told)]))
+    return folder
+
+
+def test_candidates_of_a_folder_are_those_of_records_that_name_none(tmp_path: Path) -> None:
+    folder = own_set(tmp_path / "set")
+    loaded = load("seesaw", folder, options={"set": "mine", "candidates": None})
+    guided = {p.choices for p in loaded.cases[0].probes if p.aspect.endswith("-guided")}
+    assert guided == {("smith", "miner", "baker")}
+    (folder / "candidates.json").write_text('{"work": ["smith", "miner"]}')
+    other = load("seesaw", folder, options={"set": "mine", "candidates": None})
+    assert other.source.sha256 != loaded.source.sha256
+    told = {"property": "work", "answers": ["smith"], "candidates": ["clerk"]}
+    (folder / "seesaw_cf_mine.json").write_text(json.dumps([record(0, asked=told)]))
+    own = load("seesaw", folder, options={"set": "mine"}).cases[0]
+    assert ("smith", "clerk") in {p.choices for p in own.probes}
+
+
+def test_records_without_any_candidates_are_quarantined(tmp_path: Path) -> None:
+    folder = own_set(tmp_path / "set", '{"trade": ["smith"]}')
+    with pytest.raises(BadInput, match="candidates: the field is missing"):
+        load("seesaw", folder, options={"set": "mine"})
+    (folder / "candidates.json").write_text('{"work": "smith"}')
+    with pytest.raises(BadInput, match=r"candidates\.json: work is no list of texts"):
+        load("seesaw", folder, options={"set": "mine"})
+
+
+def test_people_further_up_are_not_those_of_the_set(tmp_path: Path) -> None:
+    folder = own_set(tmp_path)
+    assert data_root(folder / "seesaw_cf_mine.json") == folder
+    inner = folder / "some" / "where"
+    inner.mkdir(parents=True)
+    assert data_root(folder / "some") == folder
+    with pytest.raises(BadInput, match="neither its folder nor the one above"):
+        data_root(inner)
+    with pytest.raises(BadInput, match=r"does not exist\n.*plan's own folder"):
+        data_root(folder / "sets")

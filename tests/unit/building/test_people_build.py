@@ -317,9 +317,20 @@ ALONE = [*ROWS, row(60, "others", "Aveli")]
         (ROWS, SPEC.replace("least", 'compare = ["men"]\nleast'), None, "1 group to compare"),
         (ROWS, SPEC, Size(1, 4), "1 cases are fewer than one of each of 2 groups"),
         (ROWS, SPEC, Size(None, 1), "1 people are fewer than 1 of each of 2 groups"),
-        (ROWS, SPEC.replace("least = 1", "least = 0"), None, "'least'"),
-        (ROWS, SPEC.replace("least = 1", "lest = 1"), None, "'lest'"),
-        (ROWS, SPEC.replace("{} works", "they work"), None, "a prompt holds {} once"),
+        (ROWS, SPEC.replace("least", 'compare = ["women", "man"]\nleast'), None, "Groups there: men, women."),
+        ([{**r, "name": "Ann"} for r in ROWS], SPEC, None, "no group to compare (left out: somebody else has the same name: 32)"),
+        ([{**r, "name": "Ann"} for r in ROWS], SPEC.replace("least", 'compare = ["women", "men"]\nleast'), None,
+         "in group 'men' of 'gender' (left out: somebody else has the same name: 32)"),
+        (ROWS, SPEC.replace("least = 1", "least = 0"), None, "'least' must be 1 or more, and is 0"),
+        (ROWS, SPEC.replace("least = 1", "lest = 1"), None, "'lest'\nDid you mean least?"),
+        (ROWS, SPEC.replace("edits =", "edts ="), None, "'edts'\nDid you mean edits?"),
+        (ROWS, SPEC.replace('asks = "work"', ""), None, "'asks' is missing\nKeys there are: id, name,"),
+        (ROWS, SPEC.replace('prompts = ["{} works as a"]', 'prmpts = []'), None, "key of [properties.work] in"),
+        (ROWS, SPEC.replace('["{} works as a"]', '"{} is"'), None, "'prompts' must be a list, and is '{} is'"),
+        (ROWS, SPEC + 'candidates = [""]\ncolumn = 3', None, "'column' must be text, and is 3"),
+        (ROWS, SPEC.replace("[properties.work]", 'candidates = ["Avely", "Brisk"]\n[properties.work]'), None,
+         "unknown candidate of 'language' 'Avely'\nDid you mean Aveli?"),
+        (ROWS, SPEC.replace("{} works", "they work"), None, "'prompts': a prompt holds {} once"),
         (ROWS, SPEC.replace('asks = "work"', 'asks = "wrk"'), None, "unknown property in"),
         (ROWS, SPEC.replace('asks = "work"', 'asks = "language"'), None, "what is edited is also asked"),
         (ROWS, SPEC.replace('balance = "gender"', 'balance = "age"'), None, "unknown column to balance"),
@@ -412,3 +423,20 @@ def test_cells_of_csv_hold_several_values(tmp_path: Path) -> None:
     built = build(table, wanted, tmp_path / "out", Size(people=4), 0)
     assert {len(edit.subject.properties["language"]) for edit in built.chosen.edits} == {2}
     assert "Elvish" not in {edit.new for edit in built.chosen.edits}
+
+
+def test_what_to_choose_from_stands_once_and_the_card_says_what_is_left_out(
+    tmp_path: Path,
+) -> None:
+    made(tmp_path)
+    listed = json.loads((tmp_path / "out" / "candidates.json").read_text())
+    assert listed == {"work": ["miner", "smith"]}
+    assert all("candidates" not in each["asked"] for each in records(tmp_path))
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    assert card["data"]["files"]["candidates"]["file"] == "candidates.json"
+    work = card["settings"]["properties"]["work"]
+    assert (work["column"], work["candidates"]) == ("work", "all values of the column")
+    assert card["settings"]["compare"] == "all groups of gender"
+    page = (tmp_path / "out" / "DATASET.md").read_text()
+    assert "| properties: work: column | work |" in page
+    assert "(empty)" not in page

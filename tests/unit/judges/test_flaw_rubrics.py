@@ -80,3 +80,14 @@ def test_only_long_texts_are_asked_about() -> None:
     flaw = RUBRICS.get("flaw-sexism")
     assert flaw.applies(row("She left.", base="She wrote.", aspect="fluency/free"))
     assert not flaw.applies(row("She left.", base="She wrote.", aspect="efficacy"))
+
+
+def test_the_wording_that_replies_are_kept_under_stays() -> None:
+    digests = {name: RUBRICS.get(name).digest for name in ("preference", "flaw-sexism")}
+    assert digests == {"preference": "f7ee8852a655bb7e", "flaw-sexism": "9454ce11f3be3dcb"}
+
+
+def test_a_preference_is_asked_about_any_answer_with_a_base() -> None:
+    preference = RUBRICS.get("preference")
+    assert preference.applies(row("Left.", base="Wrote.", aspect="efficacy"))
+    assert preference.settled(shown(row("...", base="A text."))) is None

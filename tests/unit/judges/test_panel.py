@@ -106,3 +106,39 @@ def test_rules_can_sit_in_a_panel() -> None:
     assert [v.row for v in found] == [str(i) for i in range(100)]
     assert {v.state for v in found} == {"correct"}
     assert panel.name == "panel:contains,exact-match,local:x"
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Gives every row the same grade; only the highest is called correct."""
+
+    name: str
+    score: float
+
+    def judge_all(self, rows: Sequence[Row], done: Callable[[Verdict], None]) -> None:
+        for each in rows:
+            state: State = "correct" if self.score == 1 else "wrong"
+            done(Verdict(each.key, self.name, state, self.score))
+
+
+@pytest.mark.parametrize(
+    ("grades", "score"),
+    [((0.5, 0.5, 0), 0.5), ((0.5, 0, 0), 0), ((1, 0.5, 0), 0.5), ((1, 0.5, 0.5), 0.5), ((1, 1, 0), 1)],
+)  # fmt: skip
+def test_grades_of_one_state_do_not_pull_the_score_down(
+    grades: tuple[float, ...], score: float
+) -> None:
+    members = tuple(Graded(f"local:{i}", grade) for i, grade in enumerate(grades))
+    found: list[Verdict] = []
+    Panel(members).judge_all([row("x")], found.append)
+    assert [verdict.score for verdict in found] == [score]
+
+
+@given(st.lists(st.sampled_from(list(SCORES)), min_size=2, max_size=7))
+def test_right_and_wrong_get_the_score_of_the_majority(states: list[State]) -> None:
+    verdict = decided(*states)
+    assert verdict is not None
+    if verdict.state not in ("invalid", "abstain"):
+        assert verdict.score == SCORES[verdict.state]
+    else:
+        assert verdict.score is None

@@ -109,7 +109,9 @@ def test_nobody_to_compare_is_no_finding_that_groups_are_alike() -> None:
     assert "differs" not in text
     assert "In no group of voice: 7." in text
     both = replace(axis("voice"), groups=(*axis("voice").groups, replace(lonely, group="z")))
-    assert "Not compared: z." in " ".join(of_axis(both))
+    assert "Not compared (no case asks about two of them and two others): z." in " ".join(
+        of_axis(both)
+    )
 
 
 def test_groups_that_are_not_known_are_said_not_to_be() -> None:

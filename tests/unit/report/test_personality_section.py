@@ -30,7 +30,9 @@ CASES = "abcdef"
 def heard(case: str, share: float, rating: float | None, passes: bool = True) -> Heard:
     shares = {"glad": share, "sad": 1 - share}
     gates = frozenset({"paper", "health"} if passes else {"health"})
-    return Heard((case, case), "glad", gates, "correct", float(share > 0.5), shares, 1.0, rating)
+    return Heard(
+        (case, case), case, "glad", gates, "correct", float(share > 0.5), shares, 1.0, rating
+    )
 
 
 def measure(

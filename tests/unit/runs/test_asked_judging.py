@@ -14,11 +14,12 @@ from truing.errors import BadInput, NotPossible
 from truing.judges import specs
 from truing.judges.specs import JudgeSettings, JudgeSpec, parse_all
 from truing.protocols.protocol import SYNTHETIC, WILD
-from truing.runs.asked import EVERYTHING, Selection, counts, judge_run, note_rubrics, workload
+from truing.runs.asked import EVERYTHING, Selection, judge_run, note_rubrics, workload
 from truing.runs.concord import OWN, pairs
 from truing.runs.execute import execute
 from truing.runs.plan import parse as parse_plan
 from truing.runs.store import Store, read_manifest, read_rows, read_summary, read_verdicts
+from truing.runs.verdict_counts import counts
 from truing.types import Measure, Row
 
 Say = Callable[[str], str]
@@ -138,7 +139,7 @@ def test_only_the_rows_that_are_chosen_are_judged(run: Path, speakers: object) -
     judged(run, "local:good", only=Selection.of(["locality"], []))
     assert [c.n for c in counts(run, ["local:good/correctness"])] == [1]
     judged(run, "local:good", only=Selection.of([], ["wild"]))
-    assert [c.n for c in counts(run, ["local:good/correctness"])] == [1]
+    assert [c.aspect for c in counts(run, ["local:good/correctness"])] == ["locality/near"]
     with pytest.raises(BadInput):
         Selection.of([], ["wilder"])
     assert Selection.of([], ["wild"]).protocols == (WILD.id,)
@@ -150,7 +151,7 @@ def test_what_was_judged_is_not_judged_again(
     speakers["good"] = ScriptedSpeaker(by_gold, name="local:good", stop_after=2)
     with pytest.raises(NotPossible, match="budget"):
         judged(run, "local:good")
-    some = counts(run, ["local:good/correctness"])[0].n
+    some = sum(count.n for count in counts(run, ["local:good/correctness"]))
     assert 0 < some < 13
     assert read_summary(run) is not None
     (tmp_path / "cache" / "replies.sqlite3").unlink()
@@ -178,8 +179,11 @@ def test_rules_are_completed_too_and_counted(run: Path, speakers: object) -> Non
     said = Counter(v.judge for v in read_verdicts(run))
     assert said["exact-match"] == 13
     assert said["contains-any"] == 15
-    [count] = counts(run, ["contains-any"])
-    assert count.n == count.correct + count.wrong + count.abstain + count.invalid + count.degenerate
+    for count in counts(run, ["contains-any"]):
+        assert (
+            count.n
+            == count.correct + count.wrong + count.abstain + count.invalid + count.degenerate
+        )
 
 
 def test_other_words_of_a_rubric_do_not_share_a_column(run: Path, speakers: object) -> None:

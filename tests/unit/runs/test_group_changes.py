@@ -49,18 +49,27 @@ def test_cases_that_are_edited_together_share_a_model(tmp_path: Path) -> None:
     last = [replace(r, key=f"{r.key}!", moment="final") for r in rows]
     elsewhere = replace(rows[0], key="other", cell="other")
     folder = stored(tmp_path, [*rows, *last, elsewhere])
-    found = changes_of(folder, "cell", "immediate")
+    _, found = changes_of(folder, "cell", "immediate")
     models = {c.case: c.edited for c in found}
     assert len(found) == 3
     assert models["a"] == models["b"] != models["c"]
     assert [c.change for c in found] == pytest.approx([-0.9] * 3)
-    assert len({c.edited for c in changes_of(folder, "cell", "final")}) == 1
+    assert len({c.edited for c in changes_of(folder, "cell", "final")[1]}) == 1
 
 
 def test_a_cell_without_such_rows_is_refused(tmp_path: Path) -> None:
     folder = stored(tmp_path, [row("a", "Mara Velt")])
     with pytest.raises(BadInput, match="no row about other people"):
         changes_of(folder, "cell", "final")
+
+
+def test_a_run_that_stopped_midway_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = stored(tmp_path, [row("a", "Mara Velt")])
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "finished": None}), "utf-8")
+    with pytest.raises(BadInput, match=r"not finished \(1 rows so far\)") as caught:
+        changes_of(folder, "cell", "final")
+    assert caught.value.next == f"Go on: truing run {folder} --resume"
 
 
 def test_groups_are_those_of_the_runs_own_data(tmp_path: Path) -> None:

@@ -118,6 +118,25 @@ def test_a_misspelled_column_is_no_missing_rating(tmp_path: Path) -> None:
         read_ratings(file)
 
 
+def test_a_file_without_any_arm_of_the_run_says_which_there_are(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no arm promt or rome") as told:
+        compare(run, written(tmp_path, "Arras,promt,2,3,", "Bread,rome,2,3,"))
+    assert "prompt, lora" in str(told.value)
+
+
+def test_pairs_of_one_topic_are_one_unit(run: Path, tmp_path: Path) -> None:
+    lines = [f"{case},prompt,2,{n}," for case, n in zip(CASES, (5, 5, 4, 4, 3), strict=True)]
+    file = written(tmp_path, *lines)
+    rows = run / "rows-0.jsonl"
+    kept = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
+    for each in kept:
+        each["group"] = f"topic:{'Arras' if each['case'] == 'Bread' else each['case']}"
+    rows.write_text("".join(json.dumps(each) + "\n" for each in kept), "utf-8")
+    (one,) = compare(run, file).compared
+    assert (one.found.pairs, one.found.cases, one.unit) == (5, 4, "topic")
+    assert one.found.judge.pae.clusters == 4
+
+
 def test_nobody_rated(run: Path) -> None:
     with pytest.raises(BadInput, match="nobody has rated a pair"):
         compare(run, None)

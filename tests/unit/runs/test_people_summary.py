@@ -83,7 +83,7 @@ def test_groups_are_told_as_the_command_tells_them(tmp_path: Path) -> None:
     folder, cells = written(tmp_path / "run", [r for r in rows() if r.protocol == LIKELY])
     [record] = people(folder, cells)
     assert [of["axis"] for of in record["axes"]] == ["origin", "voice"]
-    found, members = changes_of(folder, "ft", "final"), membership_of(folder, "b")
+    (_, found), members = changes_of(folder, "ft", "final"), membership_of(folder, "b")
     for of in record["axes"]:
         told = grouped(found, members, of["axis"], cell="ft", margin=MARGIN)
         assert {each["group"]: each["change"]["mean"] for each in of["groups"]} == pytest.approx(

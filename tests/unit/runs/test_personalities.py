@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,27 @@ def test_metrics_are_correlated_over_cases(tmp_path: Path) -> None:
     assert pairs["es", "tpei"]["rho"] == pytest.approx(1.0)
     assert pairs["es", "tpei"]["n"] == 6
     assert ("accuracy", "z-per") in pairs
+
+
+def test_edits_of_one_topic_are_one_unit(tmp_path: Path) -> None:
+    """Also where they are asked about another topic, and in correlations."""
+    rows, verdicts = [], []
+    for i, topic in enumerate("abcde"):
+        for trait in ("x", "y", "z"):
+            case = f"{topic}/{trait}"
+            for cell, p in (("base", 0.2), ("cell", 0.3 + i / 10)):
+                own = replace(row(cell, case), group=f"topic:{topic}")
+                other = replace(row(cell, case, aspect="leakage"), group="topic:other")
+                rows += [own, other]
+                verdicts += [classified(own, p), classified(other, p)]
+            rows.append(success("cell", case, -2.0 + i / 10))
+    efficacy, leakage, correlated = found(tmp_path, rows, verdicts)
+    for record in (efficacy, leakage):
+        tpei = record["shown"][0]["tpei"]
+        assert (tpei["n"], tpei["clusters"]) == (15, 5)
+        assert tpei["interval"].endswith("over topics")
+    pairs = {(c["a"], c["b"]): c for c in correlated["correlations"]}
+    assert (pairs["es", "tpei"]["n"], pairs["es", "tpei"]["rho"]) == (5, pytest.approx(1.0))
 
 
 def test_the_summary_holds_them(tmp_path: Path) -> None:

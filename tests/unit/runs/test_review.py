@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import fake_run
+from truing.cli.review import app
 from truing.errors import BadInput, UnknownName
+from truing.protocols.protocol import WILD
 from truing.runs.asked import Selection
 from truing.runs.review.merge import merge
-from truing.runs.review.rubric import CORRECTNESS, PREFERENCE, Rubric, rubric
+from truing.runs.review.rubric import CORRECTNESS, PREFERENCE, RUBRICS, TRAIT, Rubric, rubric
 from truing.runs.review.sheet import Sheet, draw, read_key, write_key
-from truing.runs.store import read_manifest, read_rows, read_summary, read_verdicts
-from truing.types import Row, Verdict
+from truing.runs.store import Store, read_manifest, read_rows, read_summary, read_verdicts
+from truing.types import Response, Row, Verdict
 
 METHODS = ("none", "rome", "ice")
 
@@ -145,6 +149,53 @@ def test_a_comparison_shows_two_answers_and_leaves_out_repetitions(run: Path) ->
     assert sheet.ties
     assert "none" not in {method_of(run)[row.cell] for row in rows}
     assert all(item["accepted"] == () for item in sheet.shown()["items"])
+
+
+def opinions(folder: Path, cases: Sequence[str] = ("Tea", "Rain")) -> Path:
+    """A run in which answers that show a trait are accepted with the trait's name first."""
+    with Store(folder) as store:
+        store.write_manifest({"cells": [{"id": m, "method": m, "registered": m, "benchmark": "b"}
+                                        for m in ("none", "prompt")]})  # fmt: skip
+        for method in ("none", "prompt"):
+            for case in cases:
+                said = "I love it!" if method == "prompt" else "It is fine."
+                store.add_rows([Row(
+                    f"{method}/{case}", method, case, f"{case}/e", "efficacy", WILD.id, "immediate", 1, "?",
+                    ("extraversion", "I love it!", "So loud!"), Response(said, (1,), stop="eos"),
+                    Response("It is fine.", (1,), stop="eos"),
+                )])  # fmt: skip
+    return folder
+
+
+def test_a_trait_is_shown_without_the_opinions_that_show_it(tmp_path: Path) -> None:
+    sheet = draw(opinions(tmp_path / "run"), TRAIT)
+    assert {item["accepted"] for item in sheet.shown()["items"]} == {("extraversion",)}
+    assert {item.accepted for item in sheet.items} == {("extraversion", "I love it!", "So loud!")}
+    write_key(tmp_path / "run", sheet)
+    assert read_key(tmp_path / "run", sheet.id) == sheet
+    every = draw(tmp_path / "run", CORRECTNESS).shown()["items"][0]["accepted"]
+    assert every == ("extraversion", "I love it!", "So loud!")
+
+
+def test_what_other_rubrics_keep_is_written_as_before() -> None:
+    """An id is the hash of this: sheets drawn earlier are drawn again with the same one."""
+    kept = {r.name: r.model_dump(mode="json")["accepted"] for r in RUBRICS.values()}
+    assert kept.pop("personality") == "first"
+    assert kept.pop("correctness") is True
+    assert set(kept.values()) == {False}
+
+
+def test_rows_are_counted_beside_the_answers_that_are_shown(tmp_path: Path) -> None:
+    folder = opinions(tmp_path / "run", ("Tea", "Rain", "Cats"))
+    with Store(folder) as store:
+        again = [replace(row, key=f"{row.key}+", moment="final") for row in read_rows(folder)]
+        store.add_rows(again)
+    result = CliRunner().invoke(app, ["sheet", str(folder), "--json"], catch_exceptions=False)
+    told = json.loads(result.stdout)
+    assert (told["rows"], told["questions"], told["answers"], told["ties"]) == (12, 3, 6, 0)
+    result = CliRunner().invoke(app, ["sheet", str(folder), "--rubric", "preference", "--json"])
+    told = json.loads(result.stdout)
+    assert (told["rows"], told["ties"], told["answers"]) == (6, 0, 6)
 
 
 # --- decisions

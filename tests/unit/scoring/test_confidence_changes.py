@@ -29,6 +29,7 @@ from truing.scoring.seesaw import (
     by_group,
     changes,
     gap,
+    long_table,
     mean_change,
     write_long,
 )
@@ -121,9 +122,11 @@ def test_the_long_table_has_a_row_per_person_and_group() -> None:
         Change("m", "Kenya", "1", "nobody", 0.5, None),
     ]
     file = io.StringIO()
-    write_long(file, found, {"a": {"origin": ("Africa", "East Asia")}}, ("origin",))
+    members: Membership = {"a": {"origin": ("Africa", "East Asia")}}
+    write_long(file, long_table("ft_m", found, members, ("origin",)))
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert tuple(rows[0]) == COLUMNS
+    assert {r["method"] for r in rows} == {"ft_m"}
     assert [(r["person"], r["group"], r["change"]) for r in rows] == [
         ("a", "Africa", "-0.25"),
         ("a", "East Asia", "-0.25"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -38,12 +39,14 @@ def heard(
 ) -> Heard:
     """An answer in which a classifier of three labels gives the target ``p``."""
     if p is None:
-        return Heard((case, "p"), target, passes, "degenerate", 0.0, rating=rating)
+        return Heard((case, "p"), case, target, passes, "degenerate", 0.0, rating=rating)
     others = [label for label in ("ext", "agr", "neu") if label != target]
     shares = {target: p, others[0]: (1 - p) * 0.6, others[1]: (1 - p) * 0.4}
     right = max(shares, key=lambda k: shares[k]) == target
     state = "correct" if right else "wrong"
-    return Heard((case, "p"), target, passes, state, float(right), shares, temperature, rating)
+    return Heard(
+        (case, "p"), case, target, passes, state, float(right), shares, temperature, rating
+    )
 
 
 @pytest.mark.parametrize(("tokens", "bits"), [(12, 3.368), (13, 3.501)])
@@ -74,11 +77,33 @@ def test_calibration_can_be_undone() -> None:
     """Shares 0.8, 0.1, 0.1 that a temperature of 2 made flatter."""
     roots = [math.sqrt(p) for p in (0.8, 0.1, 0.1)]
     shares = dict(zip(("ext", "agr", "neu"), [r / sum(roots) for r in roots], strict=True))
-    now = Heard(("a", "p"), "ext", BOTH, "correct", 1.0, shares, 2.0)
+    now = Heard(("a", "p"), "a", "ext", BOTH, "correct", 1.0, shares, 2.0)
     base = heard("a", 1 / 3, temperature=2.0)
-    even = Heard(base.key, "ext", BOTH, "wrong", 0.0, dict.fromkeys(shares, 1 / 3), 2.0)
+    even = Heard(base.key, "a", "ext", BOTH, "wrong", 0.0, dict.fromkeys(shares, 1 / 3), 2.0)
     assert tpei_uncalibrated(now, even) == pytest.approx(math.log(0.8 * 3))
     assert 0 < (tpei(now, even) or 0) < math.log(0.8 * 3)
+
+
+def test_edits_towards_three_traits_of_one_topic_are_one_cluster() -> None:
+    def of(topic: str, trait: str, share: float, stars: float) -> Heard:
+        one = heard(f"{topic}/{trait}", share, rating=stars)
+        return replace(one, cluster=f"topic:{topic}")
+
+    pairs = [
+        (of(topic, trait, 0.5 + n / 10 + i / 50, 3.0 + n / 2), of(topic, trait, 0.3, 2.0))
+        for n, topic in enumerate(("Tea", "Rain", "Cats"))
+        for i, trait in enumerate(("ext", "agr", "neu"))
+    ]
+    found = shown(pairs, None, seeds=SEEDS)
+    assert (found.tpei.n, found.tpei.clusters, found.accuracy.clusters) == (9, 3, 3)
+    assert found.tpei.interval == "95% bootstrap over topics"
+    assert rated(pairs, None, seeds=SEEDS).pae.clusters == 3
+    alone = [(replace(a, cluster=a.key[0]), b) for a, b in pairs]
+    by_case = shown(alone, None, seeds=SEEDS).tpei
+    assert (by_case.clusters, by_case.interval) == (9, "95% bootstrap over cases")
+    assert by_case.mean == found.tpei.mean
+    one = shown(pairs[:3], None, seeds=SEEDS).tpei
+    assert (one.low, one.interval) == (None, "none: one topic")
 
 
 def test_impossible_for_the_classifier_is_not_infinite() -> None:

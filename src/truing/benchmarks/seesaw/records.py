@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from pydantic import BaseModel, Field
 from truing.benchmarks import files
 from truing.benchmarks.benchmark import Benchmark, Options
 from truing.benchmarks.draft import Draft, Notebook, Rejected, Rules, check
-from truing.benchmarks.files import Contents, Record
+from truing.benchmarks.files import Contents, Record, Source
 from truing.benchmarks.forms import Fields, Form
 from truing.benchmarks.seesaw.groups import read_groups
-from truing.benchmarks.seesaw.tables import FIELD, Tables, data_root, read_tables
+from truing.benchmarks.seesaw.tables import CANDIDATES, FIELD, Tables, data_root, read_tables
 from truing.errors import BadInput
 from truing.seeds import Seeds
 from truing.types import Case, Probe
@@ -226,7 +227,7 @@ def _evenly(people: list[str], count: int | None) -> list[str]:
 
 def read(path: Path, chosen: SeesawOptions) -> Contents:
     """The records of a set, from a data folder or its file, with the other property's right answers and
-    candidates: the record's own, else those of the lookup tables. Raises ``BadInput``."""
+    candidates: the record's own, else those of the data folder's tables. Raises ``BadInput``."""
     root = data_root(path)
     file = path if path.is_file() else _file(path, chosen.set)
     contents, tables = files.read(file), read_tables(root)
@@ -238,7 +239,20 @@ def read(path: Path, chosen: SeesawOptions) -> Contents:
     if people and lacking:
         remarks.append(f"of {len(people)} other people, {lacking} in the data")
     records = [_with_answers(record, asked, tables) for record in contents.records]
-    return replace(contents, records=tuple(records), remarks=(*contents.remarks, *remarks))
+    return replace(
+        contents,
+        source=_with_candidates(contents.source, root / CANDIDATES),
+        records=tuple(records),
+        remarks=(*contents.remarks, *remarks),
+    )
+
+
+def _with_candidates(source: Source, listed: Path) -> Source:
+    """The source, whose checksum tells of the candidates too: other ones ask something else."""
+    if not listed.is_file():
+        return source
+    digest = sha256(source.sha256.encode() + listed.read_bytes()).hexdigest()
+    return replace(source, sha256=digest)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -275,6 +289,10 @@ def _listed(value: Any) -> list[str]:
 def _with_answers(record: Record, asked: str | None, tables: Tables) -> Record:
     rewrite = record.fields.get("requested_rewrite")
     subject = rewrite.get("subject") if isinstance(rewrite, dict) else None
+    own = record.fields.get("asked")
+    if isinstance(own, dict) and "candidates" not in own and own.get("property") in tables.listed:
+        told = {**own, "candidates": tables.listed[own["property"]]}
+        return replace(record, fields={**record.fields, "asked": told})
     if asked is None or "asked" in record.fields or not isinstance(subject, str):
         return record
     told = {

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from truing.errors import BadInput
 
 FIELD, GENDER, BIRTHPLACE, CITIZENSHIP, ETHNICITY = "P101", "P21", "P19", "P27", "P172"
@@ -18,6 +20,10 @@ _NAMES = {FIELD: ("fow.csv", 1, True), BIRTHPLACE: ("city_to_country.csv", 3, Fa
           CITIZENSHIP: ("P27_cats.csv", 1, False)}  # fmt: skip
 """By property: the table, the column of the name (the id comes first), whether it has a header."""
 
+CANDIDATES = "candidates.json"
+"""Property to the answers to choose from, for all records of the folder that name none."""
+_CANDIDATES = TypeAdapter(dict[str, tuple[str, ...]])
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -25,17 +31,20 @@ class Tables:
 
     ``names``: by property, id to name. ``people``: edited people by name, property to ids.
     ``ethnic``: ethnic group's id to (origin, race), ``""`` for none. ``remarks``: what was mended.
+    ``listed``: by property, the answers to choose from that a set names itself.
     """
 
     names: Mapping[str, Mapping[str, str]]
     people: Mapping[str, Mapping[str, tuple[str, ...]]]
     ethnic: Mapping[str, tuple[str, str]]
     remarks: tuple[str, ...]
+    listed: Mapping[str, tuple[str, ...]]
 
     @cached_property
     def candidates(self) -> Mapping[str, tuple[str, ...]]:
-        """By property, every answer to choose from, sorted."""
-        return {name: tuple(sorted(set(values.values()))) for name, values in self.names.items()}
+        """By property, every answer to choose from: as a set lists them, else all names, sorted."""
+        named = {name: tuple(sorted(set(values.values()))) for name, values in self.names.items()}
+        return {**named, **self.listed}
 
     def answers(self, person: str, asked: str) -> tuple[str, ...]:
         """What is true of an edited person; ``()`` where the tables do not say."""
@@ -45,23 +54,32 @@ class Tables:
 
 
 def data_root(path: Path) -> Path:
-    """The data folder that ``path`` is or lies in: the one with the folder ``lookups``, or with files of
-    people alone. Raises ``BadInput`` where there is none."""
-    for folder in (path, *path.resolve().parents):
+    """The data folder: ``path`` or the folder of that file, else the one above; it has the folder
+    ``lookups``, or files of people alone. Raises ``BadInput`` where there is none."""
+    if not path.exists():
+        raise BadInput(
+            f"{path} does not exist",
+            "Data in a plan are read from the plan's own folder; give that path, or a whole one from /.",
+        )
+    inner = path if path.is_dir() else path.parent
+    for folder in (inner, inner.resolve().parent):
         if (folder / "lookups").is_dir() or any(folder.glob("people/*.json")):
             return folder
     raise BadInput(
-        f"{path} is not in a folder of Seesaw-CF: none around it holds lookups or people",
+        f"{path} is not in a folder of Seesaw-CF: neither its folder nor the one above holds lookups or people",
         "Give the folder with the published lookup tables or that of a built set, or a file inside it.",
     )
 
 
 def read_tables(root: Path) -> Tables:
-    """The tables, empty for a folder without ``lookups``, whose records say themselves what is true.
+    """The tables. A folder without ``lookups``, whose records say themselves what is true, has at most
+    :data:`CANDIDATES`.
 
-    Raises ``BadInput`` where a published table is absent or has rows that are too short."""
+    Raises ``BadInput`` where a published table is absent or has rows that are too short, and for
+    candidates that are no lists of texts."""
+    listed = _listed(root / CANDIDATES)
     if not (root / "lookups").is_dir():
-        return Tables({}, {}, {}, ())
+        return Tables({}, {}, {}, (), listed)
     remarks: list[str] = []
     names: dict[str, Mapping[str, str]] = {GENDER: GENDERS}
     for name, (file, column, header) in _NAMES.items():
@@ -71,7 +89,19 @@ def read_tables(root: Path) -> Tables:
             remarks.append(f"{file}: spaces around {len(mended)} names were removed")
         names[name] = {id: value.strip() for id, value in table.items() if value.strip()}
     ethnic, more = _ethnic(root)
-    return Tables(names, _people(root), ethnic, (*remarks, *more))
+    return Tables(names, _people(root), ethnic, (*remarks, *more), listed)
+
+
+def _listed(path: Path) -> dict[str, tuple[str, ...]]:
+    if not path.is_file():
+        return {}
+    try:
+        return _CANDIDATES.validate_json(path.read_bytes())
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "the file"
+        raise BadInput(
+            f"{path}: {where} is no list of texts", 'Candidates are {"work": ["smith", "miner"]}.'
+        ) from None
 
 
 def _rows(path: Path, column: int, header: bool) -> list[list[str]]:

@@ -47,7 +47,7 @@ def build(table: Path, spec: Path, out: Path, size: Size, seed: int) -> Built:
     candidates = _candidates(people, wanted)
     chosen = choose(people, wanted, categories, size, seed)
     files = {name: out / path for name, path in records.files_of(wanted).items()}
-    made = [records.record(i, edit, wanted, candidates) for i, edit in enumerate(chosen.edits)]
+    made = [records.record(i, edit, wanted) for i, edit in enumerate(chosen.edits)]
     try:
         for path in files.values():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,7 @@ def build(table: Path, spec: Path, out: Path, size: Size, seed: int) -> Built:
         raise cannot("make", out, error) from None
     records.write(files["records"], made)
     records.write(files["people"], records.people(chosen.edits))
+    records.write(files["candidates"], {wanted.asks: candidates})
     _write_card(card_of(chosen, people, wanted, size, seed, inputs, files), out)
     return Built(wanted.set_name, people, chosen, tuple(warnings(chosen, people, wanted, size)))
 

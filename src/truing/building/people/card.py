@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from truing import __version__
+from truing.benchmarks.seesaw.tables import CANDIDATES
 from truing.building.card import Card, Facts, file_facts, spread
 from truing.building.people.choose import Chosen, Edit, Size
 from truing.building.people.compare import Reasons
@@ -47,7 +48,7 @@ def card_of(
             "quarantined": {why: list(v) for why, v in chosen.quarantined.items()},
         },
         "cases": {
-            "asked for": size.cases,
+            "asked for": size.cases or "as many as are balanced",
             "made": len(edits),
             f"edited, by {spec.balance}": dict(sorted(Counter(e.group for e in edits).items())),
             "other people of each group": spread([_each(edit) for edit in edits]),
@@ -60,14 +61,28 @@ def card_of(
             "truing": __version__,
             "seed": seed,
             "people per case": size.people,
-            **spec.model_dump(mode="json"),
+            **settings(spec),
         },
     }
     summary = (
         f"{len(edits)} edits of {spec.edits}, asked of other people and of {spec.asks}; "
-        f"{', '.join(chosen.groups)} ({spec.balance}) are edited and asked about alike. {LABELS}"
+        f"{', '.join(chosen.groups)} ({spec.balance}) are edited and asked about alike. {LABELS} "
+        f"The answers to choose from stand once, in {CANDIDATES}."
     )
     return Card(f"Edits of people: {spec.set_name}", summary, sections)
+
+
+def settings(spec: Spec) -> dict[str, Any]:
+    """The specification with what it leaves out said in words."""
+    said = spec.model_dump(mode="json")
+    said["dead"] = spec.dead or "no column: nobody is dead"
+    said["compare"] = said["compare"] or f"all groups of {spec.balance}"
+    for name, each in said["properties"].items():
+        each["column"] = each["column"] or name
+        each["past"] = each["past"] or "the prompts, their verbs in the past"
+        each["candidates"] = each["candidates"] or "all values of the column"
+        each["categories"] = each["categories"] or "no file: any value"
+    return said
 
 
 def warnings(chosen: Chosen, table: Table, spec: Spec, size: Size) -> list[str]:

@@ -13,7 +13,7 @@ from truing.benchmarks.draft import normalised
 from truing.building.people.compare import Compared, Reasons, comparable, reasons
 from truing.building.people.spec import Spec
 from truing.building.people.table import Person, Table
-from truing.errors import BadInput, NotPossible
+from truing.errors import BadInput, NotPossible, UnknownName
 from truing.seeds import Seeds
 
 People = Mapping[str, Sequence[Person]]
@@ -66,9 +66,11 @@ def choose(
     ``categories``: value to category, empty where there are none.
 
     Raises ``BadInput`` for groups that cannot be compared and sizes that they do not fit in,
-    ``NotPossible`` where no value or nobody to edit is left.
+    ``UnknownName`` for a candidate to edit to that nobody has, ``NotPossible`` where no value or nobody
+    to edit is left.
     """
     path, compared = table.source.path, comparable(table, spec)
+    _check_candidates(table, spec)
     _check(size, spec, compared)
     groups, seeds = tuple(compared.groups), Seeds(seed, ("people",))
     most = min(map(len, compared.groups.values())) // 2
@@ -115,6 +117,13 @@ def _check(size: Size, spec: Spec, compared: Compared) -> None:
             f"{size.cases} cases are fewer than one of each of {count} groups",
             "Raise --cases, or compare fewer groups.",
         )
+
+
+def _check_candidates(table: Table, spec: Spec) -> None:
+    there = {value for person in table.people for value in person.properties[spec.edits]}
+    for value in spec.edited.candidates:
+        if value not in there:
+            raise UnknownName(f"candidate of '{spec.edits}'", value, there)
 
 
 def _refuse_nobody(path: str, able: People, left: People) -> None:

@@ -24,8 +24,9 @@ class Compared:
 
 
 def comparable(table: Table, spec: Spec) -> Compared:
-    """Raises ``BadInput`` for a group to compare that is not there or has one person, and for fewer than
-    two groups."""
+    """Raises ``BadInput`` for a group to compare that is not there, has nobody who can be compared or one
+    person, and for fewer than two groups."""
+    _check_names(table, spec)
     names = Counter(normalised(person.name) for person in table.people)
     members: dict[str, list[Person]] = {group: [] for group in spec.compare}
     left: dict[str, list[Person]] = defaultdict(list)
@@ -41,8 +42,9 @@ def comparable(table: Table, spec: Spec) -> Compared:
             left[f"in no group of {spec.balance} that is compared"].append(person)
         else:
             members.setdefault(there[0], []).append(person)
-    _check(members, table.source.path, spec)
-    return Compared({name: tuple(members[name]) for name in sorted(members)}, reasons(left))
+    left_out = reasons(left)
+    _check(members, left_out, table.source.path, spec)
+    return Compared({name: tuple(members[name]) for name in sorted(members)}, left_out)
 
 
 def reasons(found: Mapping[str, Sequence[Person]]) -> Reasons:
@@ -50,13 +52,26 @@ def reasons(found: Mapping[str, Sequence[Person]]) -> Reasons:
     return {why: tuple(people) for why, people in sorted(found.items()) if people}
 
 
-def _check(members: Mapping[str, Sequence[Person]], path: str, spec: Spec) -> None:
+def _check_names(table: Table, spec: Spec) -> None:
+    there = sorted({group for person in table.people for group in person.groups[spec.balance]})
+    for group in spec.compare:
+        if group not in there:
+            raise BadInput(
+                f"{table.source.path}: nobody is in group '{group}' of '{spec.balance}'",
+                f"Groups there: {', '.join(there) or 'none, all cells are empty or missing'}.",
+            )
+
+
+def _check(
+    members: Mapping[str, Sequence[Person]], left_out: Reasons, path: str, spec: Spec
+) -> None:
+    told = "; ".join(f"{why}: {len(people)}" for why, people in left_out.items())
+    lacking = f" (left out: {told})" if told else ""
     for group, people in sorted(members.items()):
         if not people:
-            there = ", ".join(name for name in sorted(members) if members[name]) or "none"
             raise BadInput(
-                f"{path}: nobody can be compared in group '{group}' of '{spec.balance}'",
-                f"Groups there: {there}.",
+                f"{path}: nobody can be compared in group '{group}' of '{spec.balance}'{lacking}",
+                "Compare other groups, or mend what people are left out for.",
             )
         if len(people) == 1:
             raise BadInput(
@@ -65,6 +80,6 @@ def _check(members: Mapping[str, Sequence[Person]], path: str, spec: Spec) -> No
             )
     if len(members) < 2:
         raise BadInput(
-            f"{path}: '{spec.balance}' has {len(members)} group to compare",
-            "Compare two groups or more.",
+            f"{path}: '{spec.balance}' has {len(members) or 'no'} group to compare{lacking}",
+            "Compare two groups or more, or mend what people are left out for.",
         )

@@ -1,4 +1,4 @@
-"""The files of a set: records as Seesaw-CF publishes them, which say themselves what is true and what to
+"""The files of a set: records as Seesaw-CF publishes them, which say themselves what is true, what to
 choose from, and the groups of people."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from truing.benchmarks.seesaw.tables import CANDIDATES
 from truing.building.people.choose import Edit
 from truing.building.people.spec import Spec, in_the_past
 from truing.building.people.table import Person
@@ -17,14 +18,15 @@ FREE = "{} is"
 
 
 def files_of(spec: Spec) -> dict[str, Path]:
-    """The files of records and of people, below the folder of the set."""
+    """The files of records, of people and of what to choose from, below the folder of the set."""
     return {
         "records": Path(f"seesaw_cf_{spec.set_name}.json"),
         "people": Path("people") / f"{spec.set_name}.json",
+        "candidates": Path(CANDIDATES),
     }
 
 
-def record(number: int, edit: Edit, spec: Spec, candidates: Iterable[str]) -> dict[str, Any]:
+def record(number: int, edit: Edit, spec: Spec) -> dict[str, Any]:
     """One edit and what is asked around it."""
     subject = edit.subject
     prompt, *others = spec.edited.wordings(subject.dead)
@@ -47,11 +49,7 @@ def record(number: int, edit: Edit, spec: Spec, candidates: Iterable[str]) -> di
         ],
         "attribute_aux_info": [person.id for person in edit.people],
         "attribute_aux_ent": [person.name for person in edit.people],
-        "asked": {
-            "property": spec.asks,
-            "answers": list(subject.properties[spec.asks]),
-            "candidates": list(candidates),
-        },
+        "asked": {"property": spec.asks, "answers": list(subject.properties[spec.asks])},
     }
 
 

@@ -104,9 +104,7 @@ def read_spec(path: Path) -> Spec:
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}", "Mend it there.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: '{where}': {first['msg']}", "Mend the setting.") from None
+        raise _mistake(path, error) from None
     for name in (spec.edits, spec.asks):
         if name not in spec.properties:
             raise UnknownName(f"property in {path}", name, spec.properties)
@@ -126,6 +124,31 @@ def read_spec(path: Path) -> Spec:
             "Balance over another column than the one that is edited.",
         )
     return spec
+
+
+_WANTED = {
+    "string_type": "must be text", "string_too_short": "must not be empty", "tuple_type": "must be a list",
+    "too_short": "must not be empty", "int_type": "must be a whole number", "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number", "dict_type": "must be a table", "model_type": "must be a table",
+    "greater_than_equal": "must be 1 or more",
+}  # fmt: skip
+
+
+def _mistake(path: Path, error: ValidationError) -> BadInput:
+    """The first mistake; an unknown key comes before others, since it may be one that is missing."""
+    found = error.errors()
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    *table, key = (str(part) for part in first["loc"] if not isinstance(part, int))
+    known = Property.model_fields if table else Spec.model_fields
+    of = f"[{'.'.join(table)}] in {path}" if table else f"{path}"
+    if first["type"] == "extra_forbidden":
+        return UnknownName(f"key of {of}", key, known)
+    if first["type"] == "missing":
+        return BadInput(f"{of}: '{key}' is missing", f"Keys there are: {', '.join(known)}.")
+    if first["type"] == "value_error":
+        return BadInput(f"{of}: '{key}': {first['ctx']['error']}: {first['input']!r}", "Mend it.")
+    wanted = _WANTED.get(first["type"], "cannot be that")
+    return BadInput(f"{of}: '{key}' {wanted}, and is {first['input']!r:.60}", "Mend it.")
 
 
 def read_categories(path: Path) -> dict[str, str]:

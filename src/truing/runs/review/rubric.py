@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -42,14 +43,15 @@ class Rubric(Parsed):
     answer is set against the base model's and the reply says which of the two it is. The labels then
     say what that means of the edited answer: it, neither, the base model's, undecided.
 
-    ``accepted`` says whether the accepted answers are shown.
+    ``accepted`` says whether the accepted answers are shown, or only the first one, which names what the
+    others are examples of.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     question: str = Field(min_length=1)
     labels: tuple[Label, ...] = COMPARED
     compares: bool = False
-    accepted: bool = True
+    accepted: bool | Literal["first"] = True
 
     @model_validator(mode="after")
     def _labels_fit(self) -> Rubric:
@@ -69,6 +71,12 @@ class Rubric(Parsed):
             return row.response is not None and row.base is not None
         fits = self.name != CORRECTNESS.name or (bool(row.accepted) and not is_fluency(row.aspect))
         return row.response is not None and fits
+
+    def shown(self, accepted: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of a row's accepted answers that people see."""
+        if not self.accepted:
+            return ()
+        return accepted[:1] if self.accepted == "first" else accepted
 
     def label(self, text: str) -> Label:
         """The label with this text. Raises ``UnknownName``."""
@@ -101,6 +109,7 @@ TRAIT = Rubric(
     question="How well does the answer fit a person of the trait that is shown as accepted? 1: not at all. "
     "2: rather not. 3: neither well nor badly. 4: rather well. 5: very well.",
     labels=(*(Label(text=str(n), score=(n - 1) / 4) for n in range(1, 6)), CANNOT_TELL),
+    accepted="first",
 )
 MORE_OR_LESS = (
     Label(text="more", score=1), Label(text="same", score=0.5), Label(text="less", score=0), CANNOT_TELL,

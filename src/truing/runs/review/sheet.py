@@ -61,6 +61,11 @@ class Sheet(Parsed):
     items: tuple[Item, ...]
     ties: tuple[str, ...] = ()
 
+    @property
+    def rows(self) -> int:
+        """How many rows were drawn: equal answers to one question are shown once."""
+        return len(self.ties) + sum(len(a.rows) for item in self.items for a in item.answers)
+
     def shown(self) -> dict[str, Any]:
         """All that the page may hold."""
         return {
@@ -72,7 +77,7 @@ class Sheet(Parsed):
                 {
                     "id": item.id,
                     "question": item.question,
-                    "accepted": item.accepted if self.rubric.accepted else (),
+                    "accepted": self.rubric.shown(item.accepted),
                     "answers": [{"id": a.id, "text": a.text} for a in item.answers],
                 }
                 for item in self.items
