@@ -39,9 +39,10 @@ types: $(VENV)/.dev ## mypy --strict
 
 check: lint types test ## what CI runs
 
-bench: $(VENV)/.dev ## speed measurements; says what machine and what was compared
+bench: $(VENV)/.dev ## speed and how often groups are told apart; says what machine and what was compared
 	$(BIN)/python benchmarks/per_row.py
 	$(BIN)/python benchmarks/steering_sweep.py
+	$(BIN)/python benchmarks/group_findings.py
 
 clean:           ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
