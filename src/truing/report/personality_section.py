@@ -60,9 +60,7 @@ def agreement(found: Sequence[Correlation]) -> str:
         return ""
     n = {each.n for each, _ in told}
     clear = [text for each, text in told if (each.low or 0) > 0 or (each.high or 0) < 0]
-    said = (
-        f"Rank correlation over {words.plural(min(n), 'case')}{' or more' if len(n) > 1 else ''}: "
-    )
+    said = f"Rank correlation over {min(n)}{' or more' if len(n) > 1 else ''} topics or cases: "
     said += "; ".join(text for _, text in told) + ". "
     if not clear:
         return said + "No interval leaves zero out: neither kind of metric stands for the other."

@@ -140,7 +140,7 @@ def test_the_confusion_figure_counts_every_answer_once() -> None:
 def test_the_agreement_of_metrics_is_told_with_its_number(low: float, said: str) -> None:
     told = agreement([Correlation("accuracy", "es", 9, 0.3, low, 0.6)])
     assert "ES with accuracy 0.30" in told
-    assert "9 cases" in told
+    assert "over 9 topics or cases" in told
     assert said in told
     assert agreement([Correlation("es", "z-per", 9, 0.9, 0.8, 1.0)]) == ""
 
