@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from truing.benchmarks.loading import load
+from truing.benchmarks.world_personality import opinions
 from truing.cli.classifier import app
 from truing.errors import BadInput
 
@@ -83,3 +85,12 @@ def test_a_folder_that_is_taken_stays_as_it_is(folder: Path) -> None:
     noisy = str(folder / "noisy.jsonl")
     with pytest.raises(BadInput, match="not empty"):
         said("calibrate", str(folder / "c"), noisy, "--out", str(folder / "c"))
+
+
+def test_traits_are_learned_from_the_embedded_world_and_never_from_a_topic_that_is_measured(
+    tmp_path: Path,
+) -> None:
+    measured = {t for case in load("world_personality").cases for t in case.tags}
+    assert not {f"topic:{topic}" for topic, _, _ in opinions()} & measured
+    trained = told("train", "world_personality", "--out", str(tmp_path / "traits"))
+    assert trained["card"]["metrics"]["test"]["accuracy"] > 0.9

@@ -7,7 +7,7 @@ traits on the topics that are held out from them, which by default are the ones 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
@@ -66,6 +66,15 @@ def cases(chosen: WorldPersonalityOptions) -> tuple[Case, ...]:
     ]
     order = chosen.seeds.child("order")
     return tuple(sorted(made, key=lambda case: order.child(case.id).number))
+
+
+def opinions() -> Iterator[tuple[str, str, str]]:
+    """Topic, trait and text of the opinions that editors are trained on, every one: what a classifier
+    of traits can learn from without seeing a topic that is measured."""
+    chosen = WorldPersonalityOptions(texts=18)
+    for topic, trait in product(filter(_known, TOPICS), TRAITS):
+        for text in _drawn(topic, trait, chosen):
+            yield topic, trait.name, text
 
 
 def _known(topic: str) -> bool:

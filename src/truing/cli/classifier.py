@@ -31,7 +31,7 @@ File = Annotated[
     Path,
     typer.Argument(
         help="JSON, JSON lines or CSV with a text and a label each, or topics (`ent`) with a list of "
-        "texts under each label."
+        "texts under each label; or world_personality, opinions in the embedded model's world."
     ),
 ]
 TextField = Annotated[str, typer.Option("--text", help="Field of the text.")]
@@ -162,9 +162,12 @@ def _examples(file: Path, text: str, label: str, group: str | None) -> list[Exam
     group."""
     from truing.benchmarks.files import read
     from truing.benchmarks.personality import texts_of
+    from truing.benchmarks.world_personality import WORLD_PERSONALITY, opinions
     from truing.errors import BadInput
     from truing.judges.classifiers.examples import Example
 
+    if str(file) == WORLD_PERSONALITY.name:
+        return [Example(said, trait, topic) for topic, trait, said in opinions()]
     found: list[Example] = []
     for record in read(file).records:
         if record.trouble:
