@@ -71,7 +71,7 @@ def cases(chosen: WorldPersonalityOptions) -> tuple[Case, ...]:
 def opinions() -> Iterator[tuple[str, str, str]]:
     """Topic, trait and text of the opinions that editors are trained on, every one: what a classifier
     of traits can learn from without seeing a topic that is measured."""
-    chosen = WorldPersonalityOptions(texts=18)
+    chosen = WorldPersonalityOptions.model_validate({"texts": 18})
     for topic, trait in product(filter(_known, TOPICS), TRAITS):
         for text in _drawn(topic, trait, chosen):
             yield topic, trait.name, text
