@@ -69,13 +69,12 @@ def test_nothing_is_found_in_the_same_model(capsys: pytest.CaptureFixture[str]) 
 def test_an_unclaimed_edit_is_found_and_a_claimed_one_is_not(
     edited: Edited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = ["audit", POCKET, edited.folder, *FEW, "--groups", edited.groups]
-    done = truing([*shown, "--json"], capsys)
+    done = truing(["audit", POCKET, edited.folder, *FEW, "--json"], capsys)
     assert done.code == 3, done.err
     assert [f["kind"] for f in json.loads(done.out)["findings"]] == ["unclaimed change"]
     out = tmp_path / "report"
     args = ["--claims", edited.facts, "--facts-near", edited.facts, "-o", str(out)]
-    told = truing([*shown, *args], capsys)
+    told = truing(["audit", POCKET, edited.folder, *FEW, *args], capsys)
     assert told.code == 0, (told.out, told.err)
     saved = json.loads((out / "audit.json").read_text(encoding="utf-8"))
     assert saved["inspected"]["claims"]["held"]["mean"] == 1
@@ -101,7 +100,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_models_load(
 def test_gates_of_an_audit_have_their_own_exit_code(
     edited: Edited, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = ["audit", POCKET, POCKET, "--claims", edited.facts, *FEW, "--groups", edited.groups]
+    args = ["audit", POCKET, POCKET, "--claims", edited.facts, *FEW]
     done = truing([*args, "--require", "success=.9,locality=.9"], capsys)
     assert done.code == 4, done.err
     assert "not met: success" in done.out

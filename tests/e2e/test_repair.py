@@ -18,7 +18,7 @@ from truing.seeds import Seeds
 from truing.types import Case
 from truing.verbs import edit
 
-CASES = 2
+CASES = 4
 ABOUT = ("efficacy", "generalization")
 
 

@@ -31,7 +31,7 @@ def names(key: Sequence[str], found: Sequence[Named], labels: Mapping[str, str])
         line = f"{labels[one.cell]} · {one.wording or OPEN} · {one.sought}"
         for when, v in ((BEFORE, one.naming.before), (AFTER, one.naming.after)):
             if v.mean is not None:
-                values.append({"line": line, "when": when, "n": v.n, **_share(v)})
+                values.append({"line": line, "when": when, "n": v.n, **_share(v, v.mean)})
         rows.append(_named(labels[one.cell], one))
     if not values:
         return None
@@ -178,8 +178,7 @@ def flaws(key: Sequence[str], label: str, found: Sequence[Flawed]) -> Figure | N
     )
 
 
-def _share(v: Value) -> Spec:
-    mean = v.mean or 0.0
+def _share(v: Value, mean: float) -> Spec:
     return {
         "mean": mean, "low": mean if v.low is None else v.low, "high": mean if v.high is None else v.high,
         "shown": words.percent(mean), "range": words.interval(v, share=True) or "none",

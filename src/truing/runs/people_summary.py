@@ -98,18 +98,16 @@ def points(
     found: Sequence[Change], members: Membership, most: int = POINTS
 ) -> list[dict[str, Any]]:
     """Changes that are numbers, evenly thinned over cases and people to at most ``most``."""
-    scored = sorted(
-        (c for c in found if c.change is not None), key=lambda c: (c.edited, c.case, c.person)
-    )
-    n = len(scored)
-    kept = scored if n <= most else [scored[i * n // most] for i in range(most)]
-    return [
+    scored = [
         {
             "person": c.person, "case": c.case, "groups": dict(members.get(c.person, {})),
-            "before": round(c.before or 0.0, DIGITS), "after": round(c.after or 0.0, DIGITS),
+            "before": round(c.before, DIGITS), "after": round(c.after, DIGITS),
         }
-        for c in kept
+        for c in sorted(found, key=lambda c: (c.edited, c.case, c.person))
+        if c.before is not None and c.after is not None
     ]  # fmt: skip
+    n = len(scored)
+    return scored if n <= most else [scored[i * n // most] for i in range(most)]
 
 
 def _of_people(folder: Path, cells: Cells) -> set[str]:

@@ -72,7 +72,7 @@ def test_a_built_set_is_run_and_its_groups_are_told(table: Path, tmp_path: Path)
     shown = CliRunner().invoke(app, ["groups", str(tmp_path / "run"), "--json"])
     assert shown.exit_code == 0, shown.output
     found = json.loads(shown.stdout)
-    assert {"origin", "voice"} <= {line["axis"] for line in found}
+    assert {line["axis"] for line in found} == {"", "origin", "voice"}
     counts = [line["change"]["n"] for line in found if line["axis"] == "voice"]
     assert len(counts) == 3
     assert len(set(counts)) == 1
